@@ -1,0 +1,138 @@
+"""Money: estimates, reservations and what was settled, in integer micro-dollars.
+
+Pure: the session and the batch ask before they submit and tell what came of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+
+import attrs
+
+from seedance_async.models import Shape
+
+__all__ = ["Account", "Budget", "Reservation", "to_micro", "to_usd"]
+
+
+def to_micro(usd: float | str | Decimal) -> int:
+    """Return USD as micro-dollars, rounded half up.
+
+    Raises:
+        ValueError: Not a finite amount of zero or more.
+    """
+    try:
+        amount = Decimal(str(usd))
+    except InvalidOperation:
+        raise ValueError(f"not an amount of USD: {usd!r}") from None
+    if not amount.is_finite() or amount < 0:
+        raise ValueError(f"an amount of USD must be zero or more (given: {usd!r})")
+    return int((amount * 1_000_000).to_integral_value(ROUND_HALF_UP))
+
+
+def to_usd(micro: int) -> float:
+    """Return micro-dollars as USD."""
+    return micro / 1_000_000
+
+
+Price = float | Mapping[str, float] | None
+
+
+@attrs.frozen
+class Budget:
+    """A bound on what a session may spend, and the prices that its estimates rest on.
+
+    A price is one number for all models, or a mapping from full model ids. The service's catalog
+    is the only authority for prices; none is built in.
+
+    Attributes:
+        usd: The bound, in USD: settled costs, reservations and the next estimate stay within it.
+        price_per_second: USD for each second of video.
+        price_per_video: USD for each video; counts where no price per second is known.
+    """
+
+    usd: float
+    price_per_second: Price = None
+    price_per_video: Price = None
+
+    def estimate(self, shape: Shape) -> int | None:
+        """Return a generation's price in micro-dollars; None where no price is known."""
+        per_second = _price_of(self.price_per_second, shape.model_id)
+        if per_second is not None and shape.duration is not None:
+            return to_micro(per_second) * int(shape.duration)
+        per_video = _price_of(self.price_per_video, shape.model_id)
+        return None if per_video is None else to_micro(per_video)
+
+
+def _price_of(price: Price, model_id: str) -> float | None:
+    return price.get(model_id) if isinstance(price, Mapping) else price
+
+
+@attrs.define(eq=False)
+class Reservation:
+    """Money set aside for one submission; settled or released once."""
+
+    shape: Shape
+    amount: int
+    open: bool = True
+
+
+@attrs.define
+class Account:
+    """The state of a budget: what is settled, and what is set aside.
+
+    A job that is over without a known cost keeps its reservation, for it may be billed.
+    """
+
+    budget: Budget | None
+    settled: int = 0
+    reserved: int = 0
+    _dearest: dict[Shape, int] = attrs.field(factory=dict)
+
+    def estimate(self, shape: Shape) -> int | None:
+        """Return the greater of the price and the dearest settled cost of the same shape."""
+        price = None if self.budget is None else self.budget.estimate(shape)
+        dearest = self._dearest.get(shape)
+        known = [amount for amount in (price, dearest) if amount is not None]
+        return max(known) if known else None
+
+    def reserve(self, shape: Shape) -> Reservation | str:
+        """Set the estimate aside, or say why it cannot be."""
+        estimate = self.estimate(shape)
+        if self.budget is None:
+            reservation = Reservation(shape, estimate or 0)
+        elif estimate is None:
+            return (
+                f"no price is known for {shape.model_id}, so its cost cannot be held within the "
+                f"budget; give price_per_second or price_per_video"
+            )
+        else:
+            limit = to_micro(self.budget.usd)
+            if self.settled + self.reserved + estimate > limit:
+                return (
+                    f"the estimate of {to_usd(estimate):.6f} USD does not fit: of "
+                    f"{to_usd(limit):.6f} USD, {to_usd(self.settled):.6f} are spent and "
+                    f"{to_usd(self.reserved):.6f} reserved; raise the budget or wait for running "
+                    f"jobs to be settled"
+                )
+            reservation = Reservation(shape, estimate)
+        self.reserved += reservation.amount
+        return reservation
+
+    def release(self, reservation: Reservation) -> None:
+        """Give back what was set aside: surely nothing was accepted."""
+        if reservation.open:
+            reservation.open = False
+            self.reserved -= reservation.amount
+
+    def settle(self, reservation: Reservation, cost_usd: float | None, *, succeeded: bool) -> None:
+        """Book a job that is over: its cost if known, its estimate if it succeeded without one."""
+        if not reservation.open or (cost_usd is None and not succeeded):
+            return
+        self.release(reservation)
+        if cost_usd is None:
+            self.settled += reservation.amount
+            return
+        cost = to_micro(cost_usd)
+        self.settled += cost
+        self._dearest[reservation.shape] = max(cost, self._dearest.get(reservation.shape, 0))

@@ -1,0 +1,74 @@
+"""Closing a session: what is still running is cancelled, awaited or let go, and nothing is left."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from seedance_async.handle import Job
+from seedance_async.jobs import Succeeded
+from seedance_async.state import SessionState
+from seedance_async.submitting import Submitter
+from seedance_async.tracking import Tracker
+
+__all__ = ["Closing"]
+
+logger = logging.getLogger("seedance_async")
+
+
+class Closing:
+    """The last work of a session; `finish` runs in a task of its own, which the exit awaits."""
+
+    def __init__(
+        self, state: SessionState, tracker: Tracker, submitter: Submitter, *, owns_transport: bool
+    ) -> None:
+        self._state = state
+        self._tracker = tracker
+        self._submitter = submitter
+        self._owns_transport = owns_transport
+
+    async def finish(self, *, abort: bool, hurry: asyncio.Future[None]) -> None:
+        state = self._state
+        try:
+            if abort and self._state.settings.on_abort == "cancel":
+                await self._cancel_all(hurry)
+            await self._submitter.settled()
+            reason = "the session was aborted" if abort else "the session's exit_timeout passed"
+            for job in self._tracker.tracked:
+                self._tracker.detach(job, reason)
+            await self._wait_for_idle(self._state.settings.cancel_timeout)
+            for job in self._tracker.unread:
+                self._log_unread(job)
+        finally:
+            await state.supervisor.aclose()
+            if self._owns_transport:
+                await state.transport.aclose()
+
+    async def _cancel_all(self, hurry: asyncio.Future[None]) -> None:
+        """Try one cancel for each job of ours, also those of POSTs that end meanwhile."""
+        state = self._state
+        state.aborting = True
+        for job in self._tracker.ours:
+            self._submitter.cancel_in_session(job)
+        try:
+            async with asyncio.timeout(self._state.settings.abort_timeout):
+                await self._submitter.cancels_over(hurry)
+        except TimeoutError:
+            logger.warning("not all cancels were answered in time; the rest is detached")
+
+    async def _wait_for_idle(self, seconds: float) -> None:
+        state = self._state
+        try:
+            async with asyncio.timeout(seconds):
+                await state.supervisor.idle()
+        except TimeoutError:
+            logger.warning("%d tasks of the session had to be cancelled", state.supervisor.tasks)
+
+    def _log_unread(self, job: Job) -> None:
+        outcome = job.outcome
+        if isinstance(outcome, Succeeded):
+            logger.warning(
+                "job %s succeeded, but nobody read it: %s", job.request_id, outcome.video_url
+            )
+        else:
+            logger.warning("job %s ended, but nobody read it: %s", job.request_id, outcome)

@@ -1,0 +1,333 @@
+"""Downloads: a video is on disk whole, or not at all.
+
+The token never goes along. What a server may do wrong (cut, stall, lie about lengths, change the
+file in between, redirect elsewhere, send HTML) ends in a retry or a `DownloadError`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import BinaryIO, Final
+from urllib.parse import urljoin, urlsplit
+
+import anyio.to_thread
+import attrs
+
+from seedance_async.credentials import is_loopback
+from seedance_async.errors import DownloadError, StorageError, TransportError
+from seedance_async.pacing import RetryPolicy
+from seedance_async.transport import Stream, Transport
+
+__all__ = ["DownloadRules", "DownloadedFile", "download", "refuse_url"]
+
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_MAYBE_LATER: Final = frozenset({403, 404, 410})
+_NOT_VIDEO: Final = ("text/", "application/json", "application/xml", "application/xhtml")
+
+
+@attrs.frozen
+class DownloadRules:
+    """What a download may do.
+
+    Attributes:
+        allow_hosts: Hosts beside `*.runcomfy.net`, `*.runcomfy.com` and the base URL's own.
+        max_bytes: The largest video, in bytes.
+        tries: Tries in a row without a new byte before giving up; a 403, 404 or 410 counts too.
+        timeout: Seconds for the whole download, all tries together.
+    """
+
+    allow_hosts: tuple[str, ...] = ()
+    max_bytes: int = 2 * 1024**3
+    tries: int = 3
+    timeout: float = 3600.0
+
+
+@attrs.frozen
+class DownloadedFile:
+    """A video on disk.
+
+    Attributes:
+        path: Where.
+        size: Bytes.
+        sha256: Hex digest.
+    """
+
+    path: Path
+    size: int
+    sha256: str
+
+
+def refuse_url(url: str, base_url: str, rules: DownloadRules) -> str | None:
+    """Say why a video must not be fetched from `url`; None if it may be."""
+    try:
+        parts, base = urlsplit(url), urlsplit(base_url)
+        host, port = (parts.hostname or "").lower(), parts.port
+    except ValueError:
+        return "it is not a URL"
+    if parts.username is not None or parts.password is not None:
+        return "it carries credentials"
+    if host == (base.hostname or "").lower():
+        fine = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
+        return None if fine else "plain http is allowed to loopback only"
+    if parts.scheme != "https":
+        return "only https is allowed"
+    if host in rules.allow_hosts or host.endswith((".runcomfy.net", ".runcomfy.com")):
+        return None if port in (None, 443) or host in rules.allow_hosts else "its port is not 443"
+    return f"the host {host} is not one of the service's; --allow-host or allow_hosts permits it"
+
+
+class _Sink:
+    """The `.part` file and its digest; its methods block and run in threads."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.size = 0
+        self.head = b""
+        self._file: BinaryIO | None = None
+        self._digest = hashlib.sha256()
+
+    def restart(self) -> None:
+        """Begin at the first byte."""
+        self.close()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self.path.open("wb")
+        self._digest = hashlib.sha256()
+        self.size = 0
+        self.head = b""
+
+    def write(self, chunk: bytes) -> None:
+        """Append."""
+        assert self._file is not None
+        self._file.write(chunk)
+        self._digest.update(chunk)
+        self.size += len(chunk)
+        if len(self.head) < 16:
+            self.head += chunk[: 16 - len(self.head)]
+
+    def finish(self, target: Path) -> DownloadedFile:
+        """Make it durable under its own name."""
+        assert self._file is not None
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self.close()
+        self.path.replace(target)
+        return DownloadedFile(target, self.size, self._digest.hexdigest())
+
+    def is_whole_mp4(self) -> bool:
+        """Tell whether the boxes of an MP4 end exactly where the file ends; True for others."""
+        if self.head[4:8] != b"ftyp":
+            return True
+        assert self._file is not None
+        self._file.flush()
+        offset = 0
+        with self.path.open("rb") as file:
+            while offset < self.size:
+                file.seek(offset)
+                header = file.read(16)
+                size = int.from_bytes(header[:4])
+                if size == 1 and len(header) == 16:
+                    size = int.from_bytes(header[8:16])
+                elif size == 0:
+                    return True  # the last box reaches to the end, by definition
+                if size < 8:
+                    return False
+                offset += size
+        return offset == self.size
+
+    def close(self) -> None:
+        """Close the file, if open."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def discard(self) -> None:
+        """Remove what is left of the `.part` file."""
+        self.close()
+        self.path.unlink(missing_ok=True)
+
+
+async def download(
+    transport: Transport, url: str, path: Path, rules: DownloadRules, retry: RetryPolicy
+) -> DownloadedFile:
+    """Fetch `url` into `path`.
+
+    Cancelled, it leaves nothing behind.
+
+    Raises:
+        DownloadError: It could not be fetched.
+        StorageError: It could not be stored.
+    """
+    refusal = refuse_url(url, transport.base_url, rules)
+    if refusal is not None:
+        raise DownloadError(
+            f"the video is not fetched from {url}: {refusal}", url=url, retryable=False
+        )
+    sink = _Sink(path.with_name(path.name + ".part"))
+    fetch = _Fetch(transport, url, sink, rules)
+    try:
+        async with asyncio.timeout(rules.timeout):
+            await _try_until_whole(fetch, rules, retry)
+        return await anyio.to_thread.run_sync(sink.finish, path)
+    except TimeoutError:
+        raise DownloadError(
+            f"{url} was not complete after {rules.timeout:g} s; try again", url=url, retryable=True
+        ) from None
+    except OSError as error:
+        raise StorageError(
+            f"the video cannot be stored at {path}: {error.strerror or error}. Free space or mend "
+            f"the rights, then download {url} again",
+            url=url,
+            retryable=True,
+        ) from error
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(sink.discard)
+
+
+async def _try_until_whole(fetch: _Fetch, rules: DownloadRules, retry: RetryPolicy) -> None:
+    fruitless = 0
+    while True:
+        before = fetch.sink.size
+        trouble = await fetch.attempt()
+        if trouble is None:
+            return
+        fruitless = 0 if fetch.sink.size > before else fruitless + 1
+        if not trouble.retryable or fruitless >= rules.tries:
+            raise DownloadError(
+                f"{fetch.url}: {trouble.why}",
+                url=fetch.url,
+                retryable=trouble.retryable and trouble.status not in _MAYBE_LATER,
+                status=trouble.status,
+            )
+        await asyncio.sleep(retry.poll_backoff(fruitless, trouble.retry_after))
+
+
+@attrs.frozen
+class _Trouble:
+    why: str
+    retryable: bool = True
+    status: int | None = None
+    retry_after: float | None = None
+
+
+class _Fetch:
+    """One video over several connections."""
+
+    def __init__(self, transport: Transport, url: str, sink: _Sink, rules: DownloadRules) -> None:
+        self.url = url
+        self.sink = sink
+        self._transport = transport
+        self._rules = rules
+        self._location = url
+        self._redirects = 0
+        self._etag: str | None = None
+
+    async def attempt(self) -> _Trouble | None:
+        """Go on with the download once; None if it is whole."""
+        headers = {}
+        if self.sink.size and self._etag is not None:
+            headers = {"Range": f"bytes={self.sink.size}-", "If-Range": self._etag}
+        try:
+            async with self._transport.stream(self._location, headers) as stream:
+                return await self._receive(stream)
+        except TransportError as error:
+            return _Trouble(str(error))
+
+    async def _receive(self, stream: Stream) -> _Trouble | None:
+        if stream.status in _REDIRECTS:
+            return self._redirect(stream)
+        if stream.status not in (200, 206):
+            return _status_trouble(stream)
+        kind = stream.headers.get("content-type", "").lower()
+        if kind.startswith(_NOT_VIDEO):
+            return _Trouble(f"the server sends {kind}, not a video", status=stream.status)
+        total = await self._place(stream)
+        if isinstance(total, _Trouble):
+            return total
+        if total is not None and total > self._rules.max_bytes:
+            return self._too_large()
+        async for chunk in stream.chunks():
+            if self.sink.size + len(chunk) > self._rules.max_bytes:
+                return self._too_large()
+            await anyio.to_thread.run_sync(self.sink.write, chunk)
+        return await self._judge(total)
+
+    async def _place(self, stream: Stream) -> int | _Trouble | None:
+        """Put the file where this answer begins; return the promised size, if any."""
+        if stream.status == 206:
+            start, total = _content_range(stream.headers)
+            if start != self.sink.size or self._etag is None:
+                self._etag = None
+                return _Trouble("the server sends another range than asked for", status=206)
+            return total
+        await anyio.to_thread.run_sync(self.sink.restart)
+        etag = stream.headers.get("etag", "")
+        self._etag = etag if etag.startswith('"') and len(etag) > 2 else None
+        if stream.headers.get("content-encoding", "identity") != "identity":
+            return None
+        return _length(stream.headers)
+
+    async def _judge(self, total: int | None) -> _Trouble | None:
+        size = self.sink.size
+        if size == 0:
+            return _Trouble("the server sends nothing")
+        if total is not None and size != total:
+            if size > total:
+                self._etag = None
+            return _Trouble(f"{size} of {total} bytes came")
+        if self.sink.head.lstrip()[:1] in (b"<", b"{"):
+            self._etag = None
+            return _Trouble("the server sends text, not a video")
+        if total is None and not await anyio.to_thread.run_sync(self.sink.is_whole_mp4):
+            self._etag = None
+            return _Trouble("the video is cut short")
+        return None
+
+    def _redirect(self, stream: Stream) -> _Trouble | None:
+        target = urljoin(self._location, stream.headers.get("location", ""))
+        self._redirects += 1
+        if urlsplit(target)[:2] != urlsplit(self._location)[:2] or self._redirects > 5:
+            return _Trouble(
+                f"it redirects to {urlsplit(target).netloc or 'nowhere'}, which is not followed",
+                retryable=False,
+                status=stream.status,
+            )
+        self._location = target
+        return _Trouble(f"it redirects to {target}", status=stream.status, retry_after=0.0)
+
+    def _too_large(self) -> _Trouble:
+        return _Trouble(f"it is larger than {self._rules.max_bytes} bytes", retryable=False)
+
+
+def _status_trouble(stream: Stream) -> _Trouble:
+    status = stream.status
+    retryable = status in _MAYBE_LATER or status in (408, 416, 425, 429) or status >= 500
+    return _Trouble(
+        f"the server answers HTTP {status}",
+        retryable=retryable,
+        status=status,
+        retry_after=_seconds(stream.headers.get("retry-after")),
+    )
+
+
+def _seconds(value: str | None) -> float | None:
+    return float(value) if value is not None and value.isascii() and value.isdigit() else None
+
+
+def _length(headers: Mapping[str, str]) -> int | None:
+    value = headers.get("content-length", "")
+    return int(value) if value.isascii() and value.isdigit() else None
+
+
+def _content_range(headers: Mapping[str, str]) -> tuple[int | None, int | None]:
+    """Read `bytes START-END/TOTAL`."""
+    unit, _, rest = headers.get("content-range", "").partition(" ")
+    span, _, total = rest.partition("/")
+    start, _, _end = span.partition("-")
+    if unit != "bytes" or not start.isdigit():
+        return None, None
+    return int(start), int(total) if total.isdigit() else None

@@ -1,0 +1,386 @@
+"""The transport on aiohttp: one exchange each, no second try, and the truth about `sent`.
+
+What aiohttp would do unasked is off: redirects, cookies, netrc, proxies from the environment for
+each request, middlewares. Only this file (and the simulator's) imports aiohttp.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl as ssl_module
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+from urllib.parse import urljoin, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+import attrs
+from aiohttp.abc import AbstractStreamWriter
+from yarl import URL
+
+from seedance_async.__about__ import __version__
+from seedance_async.bodies import MAX_BODY_BYTES, Answer
+from seedance_async.credentials import Token, is_loopback
+from seedance_async.errors import TransportError
+from seedance_async.heads import Head, PrivateAddressError, is_private_host
+
+__all__ = ["HttpTransport", "Limits", "ProxyRule", "fetch_head"]
+
+_USER_AGENT: Final = f"seedance-async/{__version__} aiohttp/{aiohttp.__version__}"
+
+
+@attrs.frozen
+class Limits:
+    """What the connections may take.
+
+    Attributes:
+        connect: Seconds for one connection attempt, DNS excluded.
+        submit_keepalive: Seconds that a connection for POSTs may idle and still be used again.
+            Servers close idle connections after 5 s and more; one that is closed under a POST
+            cannot be told from a POST that arrived, so POSTs use fresh connections or ones that
+            have just answered.
+        read_keepalive: The same for GETs, which are safe to repeat.
+        stall: Seconds without a byte after which a download is given up.
+        connections: How many connections GETs and downloads may hold together.
+    """
+
+    connect: float = 10.0
+    submit_keepalive: float = 1.0
+    read_keepalive: float = 15.0
+    stall: float = 60.0
+    connections: int = 100
+
+
+class _SubmissionBody(aiohttp.payload.Payload):
+    """A JSON body that knows whether any of it may have left this machine.
+
+    No exception type tells that: the same bare TimeoutError comes while connecting and after the
+    body. Headers alone do not count: without its body no server can accept a submission.
+    """
+
+    def __init__(self, value: bytes) -> None:
+        super().__init__(value, content_type="application/json")
+        self._size = len(value)
+        self.sent = False
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        text: str = self._value.decode(encoding, errors)
+        return text
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        await self.write_with_length(writer, None)
+
+    async def write_with_length(
+        self, writer: AbstractStreamWriter, content_length: int | None
+    ) -> None:
+        del content_length  # the body is always whole
+        transport: asyncio.Transport | None = getattr(writer, "transport", None)
+        if transport is None or transport.is_closing():
+            raise aiohttp.ClientConnectionResetError("the connection closed before the body")
+        self.sent = True
+        await writer.write(self._value)
+
+
+@attrs.frozen
+class ProxyRule:
+    """Which proxy serves a URL: the given one for all, else the environment's, read once.
+
+    Loopback is never proxied; `""` switches proxies off.
+    """
+
+    explicit: str | None = attrs.field(default=None, repr=False)
+    environment: Mapping[str, str] = attrs.field(factory=getproxies, repr=False)
+
+    def __call__(self, url: str) -> str | None:
+        """Return the proxy's URL for `url`, or None."""
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        if is_loopback(host):
+            return None
+        if self.explicit is not None:
+            return self.explicit or None
+        found = self.environment.get(parts.scheme) or self.environment.get("all")
+        if not found or proxy_bypass(host):
+            return None
+        return found if "://" in found else f"http://{found}"
+
+
+class HttpTransport:
+    """The real `Transport`; made inside a running event loop.
+
+    Args:
+        base_url: The service's address: https, or http to loopback.
+        token: Sent to the base URL's origin only.
+        proxy: A proxy's URL; None reads the environment once, "" uses none.
+        ssl: As aiohttp takes it; None verifies with the system's certificates.
+        connector: The caller's own for GETs and downloads; never closed here.
+        limits: Times and numbers of connections.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        token: Token,
+        *,
+        proxy: str | None = None,
+        ssl: ssl_module.SSLContext | bool | aiohttp.Fingerprint | None = None,
+        connector: aiohttp.BaseConnector | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self._base_url = base_url
+        self._secret = token.reveal()
+        self._limits = limits or Limits()
+        self._proxy_rule = ProxyRule(proxy)
+        self._proxy = self._proxy_rule(base_url)
+        self._ssl: Any = True if ssl is None else ssl
+        self._headers = {
+            "Authorization": f"Bearer {self._secret}",
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+        }
+        self._submits = self._open_session(
+            aiohttp.TCPConnector(limit=0, keepalive_timeout=self._limits.submit_keepalive)
+        )
+        self._owns_connector = connector is None
+        self._reads = self._open_session(
+            connector
+            or aiohttp.TCPConnector(
+                limit=self._limits.connections, keepalive_timeout=self._limits.read_keepalive
+            )
+        )
+
+    def _open_session(self, connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=connector,
+            connector_owner=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            headers={"User-Agent": _USER_AGENT},
+        )
+
+    def __repr__(self) -> str:
+        return f"<HttpTransport {self._base_url}>"
+
+    @property
+    def base_url(self) -> str:
+        """The service's address, without a slash at the end."""
+        return self._base_url
+
+    async def send(
+        self, method: str, path: str, body: bytes | None = None, *, timeout: float
+    ) -> Answer:
+        """Send one request once; see `Transport.send`."""
+        payload = None if body is None else _SubmissionBody(body)
+        session = self._reads if method == "GET" else self._submits
+        answer: Answer | None = None
+        trouble = ""
+        # The error is raised outside the except blocks: aiohttp's own hold the request's headers,
+        # and with them the token, which a chained traceback could show.
+        try:
+            async with session.request(
+                method,
+                URL(self._base_url + path, encoded=True),
+                data=payload,
+                headers=self._headers,
+                allow_redirects=False,
+                proxy=self._proxy,
+                ssl=self._ssl,
+                timeout=self._timeout(timeout),
+            ) as response:
+                answer = await self._read_answer(response)
+        except TimeoutError:
+            trouble = f"no answer to {method} {path} within {timeout:g} s"
+        except (aiohttp.ClientError, OSError) as error:
+            trouble = f"no answer to {method} {path}: {_describe(error)}"
+        if answer is None:
+            raise TransportError(self._redact_text(trouble), sent=payload is None or payload.sent)
+        return answer
+
+    def _timeout(self, total: float | None, stall: float | None = None) -> aiohttp.ClientTimeout:
+        return aiohttp.ClientTimeout(
+            total=total, sock_connect=self._limits.connect, sock_read=stall
+        )
+
+    async def _read_answer(self, response: aiohttp.ClientResponse) -> Answer:
+        """Read the body; one that breaks off keeps its status, which may decide already."""
+        chunks: list[bytes] = []
+        size = 0
+        complete = True
+        try:
+            async for chunk in response.content.iter_any():
+                size += len(chunk)
+                chunks.append(chunk)
+                if size > MAX_BODY_BYTES:
+                    complete = False
+                    response.close()
+                    break
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            complete = False
+        headers = _lower(response.headers)
+        return Answer(response.status, headers, self._redact(b"".join(chunks)), complete)
+
+    def _redact(self, body: bytes) -> bytes:
+        """Take the token out of an answer that repeats it, before anything can log it."""
+        return body.replace(self._secret.encode(), b"[token]")
+
+    def _redact_text(self, text: str) -> str:
+        return text.replace(self._secret, "[token]")
+
+    @asynccontextmanager
+    async def stream(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[_HttpStream]:
+        """Open a GET of a video without the token; see `Transport.stream`."""
+        response: aiohttp.ClientResponse | None = None
+        trouble = ""
+        try:
+            response = await self._reads.request(
+                "GET",
+                URL(url, encoded=True),
+                headers={**headers, "Accept-Encoding": "identity"},
+                allow_redirects=False,
+                proxy=self._proxy_rule(url),
+                ssl=self._ssl,
+                timeout=self._timeout(None, self._limits.stall),
+            )
+        except TimeoutError:
+            trouble = f"no answer from {urlsplit(url).netloc} in time"
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            trouble = f"no answer from {urlsplit(url).netloc}: {_describe(error)}"
+        if response is None:
+            raise TransportError(self._redact_text(trouble), sent=True)
+        try:
+            yield _HttpStream(response)
+        finally:
+            response.close()
+
+    async def aclose(self) -> None:
+        """Close the connections that this transport opened; the caller's connector stays."""
+        submits = self._submits.connector
+        reads = self._reads.connector if self._owns_connector else None
+        for session in (self._submits, self._reads):
+            await session.close()
+        for connector in (submits, reads):
+            if connector is not None:
+                await connector.close()
+
+
+class _HttpStream:
+    """An open download."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        self.status = response.status
+        self.headers: Mapping[str, str] = _lower(response.headers)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it comes; see `Stream.chunks`."""
+        trouble = ""
+        try:
+            async for chunk in self._response.content.iter_chunked(256 * 1024):
+                yield chunk
+        except TimeoutError:
+            trouble = "the download stalled"
+        except (aiohttp.ClientError, OSError) as error:
+            trouble = f"the download broke off: {_describe(error)}"
+        if trouble:
+            raise TransportError(trouble, sent=True)
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _describe(error: BaseException) -> str:
+    """Return an error's text without the request that aiohttp's errors carry along."""
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"{type(error).__name__}: {error.status} {error.message}"
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return "the proxy cannot be reached"
+    return f"{type(error).__name__}: {str(error) or 'no further details'}"
+
+
+class _PublicResolver(aiohttp.abc.AbstractResolver):
+    """Resolves names, and refuses those that lead into a private network."""
+
+    def __init__(self) -> None:
+        self._resolver = aiohttp.DefaultResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[aiohttp.abc.ResolveResult]:
+        found = await self._resolver.resolve(host, port, family)
+        for address in found:
+            if is_private_host(address["host"]):
+                raise PrivateAddressError(f"{host} leads to a private address")
+        return found
+
+    async def close(self) -> None:
+        await self._resolver.close()
+
+
+async def fetch_head(url: str, *, first_bytes: int) -> Head:
+    """GET the first bytes of a public file, following up to 5 redirects within the public web.
+
+    Needs no session and sends no token; the whole takes at most 30 s.
+
+    Raises:
+        PrivateAddressError: It leads to an address that is not public.
+        TransportError: There was no answer.
+    """
+    connector = aiohttp.TCPConnector(resolver=_PublicResolver(), force_close=True)
+    async with aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=30, sock_connect=10),
+        headers={"User-Agent": _USER_AGENT, "Accept-Encoding": "identity"},
+    ) as session:
+        try:
+            for _ in range(6):
+                if is_private_host(urlsplit(url).hostname or ""):
+                    raise PrivateAddressError(f"{url} leads to a private address")
+                head, location = await _get_head(session, url, first_bytes)
+                if location is None:
+                    return head
+                url = urljoin(url, location)
+        except TimeoutError:
+            raise TransportError(f"no answer from {url} in time", sent=True) from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise TransportError(f"no answer from {url}: {_describe(error)}", sent=True) from error
+    raise TransportError(f"{url} redirects too often", sent=True)
+
+
+async def _get_head(
+    session: aiohttp.ClientSession, url: str, first_bytes: int
+) -> tuple[Head, str | None]:
+    async with session.get(
+        URL(url, encoded=True),
+        headers={"Range": f"bytes=0-{first_bytes - 1}"},
+        allow_redirects=False,
+    ) as response:
+        if response.status in (301, 302, 303, 307, 308):
+            location = response.headers.get("Location", "")
+            return Head(status=response.status, size_bytes=None, body=b"", final_url=url), location
+        body = bytearray()
+        while len(body) < first_bytes:
+            chunk = await response.content.read(first_bytes - len(body))
+            if not chunk:
+                break
+            body += chunk
+        return (
+            Head(
+                status=response.status,
+                size_bytes=_whole_size(response),
+                body=bytes(body),
+                final_url=url,
+                content_type=response.headers.get("Content-Type"),
+            ),
+            None,
+        )
+
+
+def _whole_size(response: aiohttp.ClientResponse) -> int | None:
+    if response.status == 206:
+        total = response.headers.get("Content-Range", "").rpartition("/")[2]
+        return int(total) if total.isdigit() else None
+    return response.content_length

@@ -1,0 +1,517 @@
+"""The requests: what one generation is asked for, checked before anything is sent.
+
+The rules are the JSON schemas in `schemas/`, read when a model is first used; a class says only
+which model it is, how its fields are called and what is advice. To add a model, add a schema file,
+a class with one field per property, and its name in `_CLASSES`.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+import json
+import re
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, ClassVar, Final, Literal, Protocol, cast
+
+import attr
+import attrs
+
+from seedance_async.errors import InvalidRequestError, Violation
+
+__all__ = [
+    "MODELS",
+    "FieldRule",
+    "LiteImageToVideo",
+    "ProFastTextToVideo",
+    "RawRequest",
+    "Request",
+    "RequestAdvice",
+    "Shape",
+    "TypedRequest",
+    "V15ProImageToVideo",
+    "build_request",
+    "field_rules",
+    "find_model",
+    "read_schema",
+    "shape",
+]
+
+
+class RequestAdvice(UserWarning):
+    """A request that the schema allows and that will likely disappoint."""
+
+
+class Request(Protocol):
+    """What a session submits: the input of one generation and the model it is for."""
+
+    @property
+    def model_id(self) -> str:
+        """The full id, its slashes included."""
+        ...
+
+    def input(self) -> dict[str, object]:
+        """Return the body as it is sent, a fresh copy."""
+        ...
+
+    def advice(self) -> tuple[str, ...]:
+        """Return what speaks against the request although it is valid."""
+        ...
+
+
+# --- rules, as the schemas state them ------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class FieldRule:
+    """What a model's schema says about one field.
+
+    Attributes:
+        name: The field's name.
+        type: JSON Schema's word for its type.
+        required: Whether a request must have it.
+        default: What is sent where it is left out; None: nothing.
+        choices: The only values allowed; empty: no such rule.
+        max_length: Unicode code points at most (wire.md, section 8).
+        description: The service's words; may be empty.
+        is_image: Whether it holds an image's URL, whose image has rules of its own.
+    """
+
+    name: str
+    type: Literal["string", "integer", "boolean"]
+    required: bool
+    default: str | int | bool | None = None
+    choices: tuple[str | int, ...] = ()
+    max_length: int | None = None
+    description: str = ""
+    is_image: bool = False
+
+    def problem(self, value: object) -> str | None:
+        """Return the rule that `value` breaks with the way out, or None; None is absence."""
+        if value is None:
+            return self._absence_problem()
+        if not _HAS_TYPE[self.type](value) or (self.choices and value not in self.choices):
+            return f"must be {self._allowed()}"
+        return self._text_problem(value) if isinstance(value, str) else None
+
+    def _absence_problem(self) -> str | None:
+        if self.required:
+            return f"is required: give it {self._allowed()}"
+        if self.default is not None:
+            return f"must be {self._allowed()}; leave it out for {json.dumps(self.default)}"
+        return None
+
+    def _text_problem(self, text: str) -> str | None:
+        excess = 0 if self.max_length is None else len(text) - self.max_length
+        if excess > 0:
+            return f"must have at most {self.max_length} characters: shorten it by {excess}"
+        return _encoding_problem(text)
+
+    def _allowed(self) -> str:
+        kind = _TYPE_WORDS[self.type]
+        if self.choices:
+            return f"one of {', '.join(str(choice) for choice in self.choices)} ({kind})"
+        return kind
+
+
+_TYPE_WORDS: Final = {"string": "text", "integer": "a whole number", "boolean": "true or false"}
+
+
+def _is_integer(value: object) -> bool:
+    """Tell JSON Schema's integers: 5.0 is one, True is none."""
+    if isinstance(value, float):
+        return value.is_integer()
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_HAS_TYPE: Final[Mapping[str, Callable[[object], bool]]] = {
+    "string": lambda value: isinstance(value, str),
+    "integer": _is_integer,
+    "boolean": lambda value: isinstance(value, bool),
+}
+
+
+def _encoding_problem(text: str) -> str | None:
+    """Return why `text` cannot be sent; UTF-8, and so JSON over HTTP, has no lone surrogates."""
+    if text.isascii():
+        return None
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return f"must be text that UTF-8 can hold: remove the lone surrogate at {error.start}"
+    return None
+
+
+def read_schema(model_id: str) -> dict[str, Any]:
+    """Read the JSON schema of a known model's input; its file is named after the id."""
+    from importlib import resources  # 10 ms, spared until a model is used
+
+    name = model_id.partition("/")[2].replace("/", "-")
+    file = resources.files(__package__).joinpath("schemas", f"{name}.json")
+    schema: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    return schema
+
+
+@functools.cache
+def _read_rules(model_id: str) -> tuple[FieldRule, ...]:
+    schema = read_schema(model_id)
+    return tuple(
+        FieldRule(
+            name=name,
+            type=says["type"],
+            required=name in schema["required"],
+            default=says.get("default"),
+            choices=tuple(says.get("enum", ())),
+            max_length=says.get("maxLength"),
+            description=says.get("description", ""),
+            is_image="validations" in says,
+        )
+        for name, says in schema["properties"].items()
+    )
+
+
+def field_rules(model: type[TypedRequest]) -> tuple[FieldRule, ...]:
+    """Return the rules of `model`'s fields in the schema's order; its file is read once."""
+    return _read_rules(model.model_id)
+
+
+def _find_violations(rules: Iterable[FieldRule], values: Mapping[str, object]) -> list[Violation]:
+    found = []
+    for rule in rules:
+        value = values[rule.name]
+        problem = rule.problem(value)
+        if problem is not None:
+            found.append(Violation(rule.name, value, problem))
+    return found
+
+
+# --- the models ----------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class TypedRequest:
+    """The base of the requests whose schema is known; not to be used by itself.
+
+    Raises:
+        InvalidRequestError: On construction, with all violations of the schema.
+    """
+
+    model_id: ClassVar[str]
+    short_name: ClassVar[str]
+
+    def __attrs_post_init__(self) -> None:
+        rules = field_rules(type(self))
+        values = {rule.name: getattr(self, rule.name) for rule in rules}
+        if violations := _find_violations(rules, values):
+            raise InvalidRequestError(violations, model_id=self.model_id)
+        for name, value in values.items():
+            if type(value) is float:  # 5.0, which JSON Schema takes as the integer 5
+                object.__setattr__(self, name, int(value))
+        for text in self.advice():
+            warnings.warn(text, RequestAdvice, stacklevel=_caller_level())
+
+    def input(self) -> dict[str, object]:
+        """Return the body as it is sent: defaults included, what is absent left out."""
+        fields = ((rule.name, getattr(self, rule.name)) for rule in field_rules(type(self)))
+        return {name: value for name, value in fields if value is not None}
+
+    def advice(self) -> tuple[str, ...]:
+        """Return what speaks against the request although it is valid."""
+        urls = (
+            (rule.name, getattr(self, rule.name))
+            for rule in field_rules(type(self))
+            if rule.is_image
+        )
+        return tuple(text for name, url in urls if url is not None for text in _on_url(name, url))
+
+
+@attrs.frozen(kw_only=True)
+class LiteImageToVideo(TypedRequest):
+    """Seedance 1.0 Lite: a video that starts at one image, and may end at another.
+
+    Attributes:
+        prompt: What happens; 1900 characters at most.
+        first_frame_image_url: A public https URL.
+        last_frame_image_url: Likewise; without effect at 1080p.
+        resolution: 480p, 720p or 1080p.
+        duration: Seconds, 5 or 10.
+    """
+
+    model_id: ClassVar[str] = "bytedance/seedance-1-0/lite/image-to-video"
+    short_name: ClassVar[str] = "lite"
+
+    prompt: str
+    first_frame_image_url: str
+    last_frame_image_url: str | None = None
+    resolution: str = "480p"
+    duration: int = 5
+
+    def advice(self) -> tuple[str, ...]:
+        """Return what speaks against the request although it is valid."""
+        if self.last_frame_image_url is None or self.resolution != "1080p":
+            return super().advice()
+        return (
+            *super().advice(),
+            "last_frame_image_url has no effect at 1080p: use 480p or 720p, or leave it out",
+        )
+
+
+@attrs.frozen(kw_only=True)
+class V15ProImageToVideo(TypedRequest):
+    """Seedance 1.5 Pro: a video with sound that starts at an image.
+
+    Attributes:
+        prompt: What happens; best kept to 500 characters.
+        first_frame_image_url: A public https URL.
+        resolution: 480p, 720p or 1080p.
+        ratio: Width to height, such as 16:9, or adaptive.
+        duration: Seconds, 4 to 12.
+        generate_audio: Whether the video has sound.
+        camera_fixed: Whether the camera stays fixed throughout.
+    """
+
+    model_id: ClassVar[str] = "bytedance/seedance-v1.5-pro/image-to-video"
+    short_name: ClassVar[str] = "v15-pro"
+
+    prompt: str
+    first_frame_image_url: str
+    resolution: str = "480p"
+    ratio: str = "adaptive"
+    duration: int = 5
+    generate_audio: bool = True
+    camera_fixed: bool = True
+
+    def advice(self) -> tuple[str, ...]:
+        """Return what speaks against the request although it is valid."""
+        if len(self.prompt) <= 500:
+            return super().advice()
+        return (
+            "prompt has more than 500 characters: the service advises to stay below",
+            *super().advice(),
+        )
+
+
+@attrs.frozen(kw_only=True)
+class ProFastTextToVideo(TypedRequest):
+    """Seedance 1.0 Pro Fast: a video from words alone.
+
+    Attributes:
+        text: What happens; 500 characters at most.
+        resolution: 480p, 720p or 1080p.
+        ratio: Width to height, such as 16:9.
+        duration: Seconds, 2 to 12.
+        seed: The same seed makes similar videos; absent: the service draws one.
+    """
+
+    model_id: ClassVar[str] = "bytedance/seedance-1-0/pro/fast/text-to-video"
+    short_name: ClassVar[str] = "pro-fast"
+
+    text: str
+    resolution: str = "480p"
+    ratio: str = "16:9"
+    duration: int = 5
+    seed: int | None = None
+
+
+_CLASSES: Final = (LiteImageToVideo, V15ProImageToVideo, ProFastTextToVideo)
+
+MODELS: Final[Mapping[str, type[TypedRequest]]] = MappingProxyType(
+    {name: model for model in _CLASSES for name in (model.model_id, model.short_name)}
+)
+"""Each known model under its full id and its short name; `dict.fromkeys(MODELS.values())` lists
+each once."""
+
+
+def _on_url(field: str, url: str) -> Iterable[str]:
+    """Yield advice on an image's URL (wire.md, section 6)."""
+    start = url[:8].lower()
+    if start.startswith("data:"):
+        yield f"{field} is a data: URI, which the service does not document: a URL is sure"
+    elif start != "https://":
+        yield f"{field} is no https URL: the service fetches the image itself, from a public one"
+
+
+_INNER_FILES: Final = (__file__, "<attrs generated", str(Path(attr.__file__).parent))
+
+
+def _caller_level() -> int:
+    """Return the `stacklevel` for `warnings.warn` of the code that makes the request."""
+    frame = inspect.currentframe()
+    level = 0
+    while frame is not None and frame.f_code.co_filename.startswith(_INNER_FILES):
+        frame = frame.f_back
+        level += 1
+    return level
+
+
+# --- any other model -----------------------------------------------------------------------
+
+
+@attrs.frozen
+class RawRequest:
+    """A request for any model; its input, a JSON object, is copied and sent unvalidated.
+
+    Raises:
+        InvalidRequestError: The id is not usable as a path, or the input cannot be encoded.
+    """
+
+    model_id: str
+    _input: Mapping[str, object] = attrs.field(alias="input", hash=False)
+
+    def __attrs_post_init__(self) -> None:
+        found: list[Violation] = []
+        copied: dict[str, object] = {}
+        if not _is_path(self.model_id):
+            found.append(Violation("model_id", self.model_id, _MODEL_ID_RULE))
+        try:
+            copied = _copy_json(self._input)
+        except (TypeError, ValueError, RecursionError) as error:
+            kind = type(self._input).__name__
+            found.append(Violation("input", kind, f"must be a JSON object: {error}"))
+        if found:
+            raise InvalidRequestError(found, model_id=str(self.model_id))
+        object.__setattr__(self, "_input", copied)
+
+    def input(self) -> dict[str, object]:
+        """Return the body as it is sent, a fresh copy."""
+        return copy.deepcopy(cast("dict[str, object]", self._input))
+
+    def advice(self) -> tuple[str, ...]:
+        """Return nothing: nothing is known of the model."""
+        return ()
+
+
+_MODEL_ID_RULE: Final = (
+    "must be segments of letters, digits, `.`, `_` and `-` joined by `/`, none of them `.` or `..`"
+)
+
+
+def _is_path(model_id: object) -> bool:
+    """Tell whether an id's slashes can stay raw path segments (wire.md, section 1)."""
+    return isinstance(model_id, str) and all(
+        re.fullmatch(r"[A-Za-z0-9._-]+", segment) and segment not in {".", ".."}
+        for segment in model_id.split("/")
+    )
+
+
+def _copy_json(value: object) -> dict[str, object]:
+    """Return a deep copy of a JSON object.
+
+    Raises:
+        TypeError, ValueError, RecursionError: It is none, or what is sent would differ from it.
+    """
+    if not isinstance(value, Mapping):
+        raise TypeError("it is no mapping")
+    text = json.dumps(dict(value), ensure_ascii=False, allow_nan=False)
+    text.encode()  # refuses lone surrogates
+    copied: dict[str, object] = json.loads(text)
+    if copied != dict(value):  # json.dumps makes text of other keys, and lists of tuples
+        raise ValueError("keys must be text, and arrays lists")
+    return copied
+
+
+# --- by name -------------------------------------------------------------------------------
+
+
+def find_model(name: str) -> type[TypedRequest] | None:
+    """Return the class of a full id or a short name, or None."""
+    return MODELS.get(name)
+
+
+def build_request(model: str, fields: Mapping[str, object]) -> Request:
+    """Make the request of `model`, a full id or a short name, from fields by name.
+
+    None is absence. `prompt` and `text` are taken for each other. A full id that is not known
+    gives a `RawRequest`.
+
+    Raises:
+        InvalidRequestError: With all violations, unknown and missing fields included.
+    """
+    found = find_model(model)
+    if found is None:
+        _check_not_misspelt(model)
+        return RawRequest(model, fields)
+    given, violations = _sort_fields(found, fields)
+    rules = field_rules(found)
+    if violations or any(rule.required and rule.name not in given for rule in rules):
+        values = {rule.name: given.get(rule.name, rule.default) for rule in rules}
+        violations = [*_find_violations(rules, values), *violations]
+        raise InvalidRequestError(violations, model_id=found.model_id)
+    return cast("Callable[..., TypedRequest]", found)(**given)
+
+
+def _check_not_misspelt(model: str) -> None:
+    """Refuse a name that is no short name and, without a slash, no model id either."""
+    if "/" in model:
+        return
+    short_names = ", ".join(cls.short_name for cls in _CLASSES)
+    rule = f"must be a short name ({short_names}) or a full id such as {_CLASSES[0].model_id}"
+    raise InvalidRequestError([Violation("model", model, rule)], model_id=model)
+
+
+_SYNONYMS: Final = {"prompt": "text", "text": "prompt"}
+
+
+def _sort_fields(
+    model: type[TypedRequest], fields: Mapping[str, object]
+) -> tuple[dict[str, object], list[Violation]]:
+    """Return the fields that `model` knows, under its names, and violations for the others."""
+    names = [rule.name for rule in field_rules(model)]
+    given = {name: value for name, value in fields.items() if value is not None}
+    violations = []
+    for name in [name for name in given if name not in names]:
+        value = given.pop(name)
+        synonym = _SYNONYMS.get(name)
+        if synonym not in names:
+            violations.append(Violation(str(name), value, _unknown_field(str(name), names)))
+        elif synonym in given:
+            violations.append(
+                Violation(name, value, f"means {synonym}, which is given too: keep one")
+            )
+        else:
+            given[synonym] = value
+    return given, violations
+
+
+def _unknown_field(name: str, names: Sequence[str]) -> str:
+    import difflib  # 5 ms, spared until a field is misspelt
+
+    close = difflib.get_close_matches(name, names, n=2)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"it has {', '.join(names)}"
+    return f"is no field of this model: {hint}"
+
+
+@attrs.frozen
+class Shape:
+    """What prices and durations depend on; None: the input does not say.
+
+    Attributes:
+        model_id: The model.
+        resolution: Such as 480p.
+        duration: Seconds.
+        audio: Whether sound is generated.
+    """
+
+    model_id: str
+    resolution: str | None = None
+    duration: int | None = None
+    audio: bool | None = None
+
+
+def shape(request: Request) -> Shape:
+    """Return the shape of `request`; values of unexpected types count as absent."""
+    given = request.input()
+    resolution, duration = given.get("resolution"), given.get("duration")
+    audio = given.get("generate_audio")
+    if not isinstance(duration, int | float) or not _is_integer(duration):
+        duration = None
+    return Shape(
+        request.model_id,
+        resolution if isinstance(resolution, str) else None,
+        None if duration is None else int(duration),
+        audio if isinstance(audio, bool) else None,
+    )

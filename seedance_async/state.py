@@ -1,0 +1,202 @@
+"""What the parts of one session share: its settings, its counters, and its voice."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from typing import Literal
+
+import attrs
+
+from seedance_async.budget import Account, Budget, to_usd
+from seedance_async.errors import SeedanceError, SessionClosedError, SubmittingStoppedError
+from seedance_async.events import Event, GateChanged, LimitChanged
+from seedance_async.jobs import ErrorInfo
+from seedance_async.journal import Journal, SilentJournal
+from seedance_async.pacing import AdaptiveLimit, Gate, Rate, RetryPolicy
+from seedance_async.polling import BackoffPolling, Polling
+from seedance_async.pool import Pool
+from seedance_async.supervisor import Supervisor
+from seedance_async.transport import Transport
+from seedance_async.turnstile import Turnstile
+
+__all__ = ["SessionState", "Settings", "Statistics"]
+
+logger = logging.getLogger("seedance_async")
+
+
+def _positive(_owner: object, field: attrs.Attribute[float], value: float | None) -> None:
+    if value is not None and not value > 0:
+        raise ValueError(f"{field.name} must be more than zero (given: {value!r})")
+
+
+def _count(_owner: object, field: attrs.Attribute[int], value: int) -> None:
+    if type(value) is not int or value < 1:
+        raise ValueError(f"{field.name} must be a whole number from 1 (given: {value!r})")
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """How a session behaves; times in seconds. The public ones are described at `Session`."""
+
+    max_in_flight: int = attrs.field(default=4, validator=_count)
+    max_submitting: int = attrs.field(default=8, validator=_count)
+    requests_per_second: float | None = attrs.field(default=None, validator=_positive)
+    polling: Polling = attrs.field(factory=BackoffPolling)
+    job_timeout: float = attrs.field(default=1800.0, validator=_positive)
+    exit_timeout: float | None = None
+    on_abort: Literal["cancel", "detach"] = attrs.field(
+        default="cancel", validator=attrs.validators.in_(("cancel", "detach"))
+    )
+    retry: RetryPolicy = attrs.field(factory=RetryPolicy)
+    budget: Budget | None = None
+    journal: Journal = attrs.field(factory=SilentJournal)
+    on_event: Callable[[Event], object] | None = None
+    clock: Callable[[], float] = time.time
+    submit_timeout: float = 100.0
+    poll_timeout: float = 30.0
+    cancel_timeout: float = 5.0
+    abort_timeout: float = 10.0
+    lost_grace: float = 60.0
+
+
+@attrs.frozen(kw_only=True)
+class Statistics:
+    """A session at one moment.
+
+    Attributes:
+        in_flight: Being submitted, or accepted and tracked.
+        submitting: POSTs under way or about to be.
+        waiting: Submissions that wait for a slot.
+        untracked: Jobs that timed out or were detached, lost or in doubt: they may still run.
+        submitted: Submissions that were accepted.
+        polls: GETs of a result or status.
+        retries: Requests that were or will be sent again.
+        limited: 429s met by submissions.
+        spent: Settled costs, in USD.
+        reserved: Set aside for what runs or may be billed, in USD.
+        limit: The working limit of generations in flight.
+    """
+
+    in_flight: int
+    submitting: int
+    waiting: int
+    untracked: int
+    submitted: int
+    polls: int
+    retries: int
+    limited: int
+    spent: float
+    reserved: float
+    limit: int
+
+
+class SessionState:
+    """The shared state of one open session; belongs to one event loop."""
+
+    def __init__(self, settings: Settings, transport: Transport) -> None:
+        self.settings = settings
+        self.transport = transport
+        self.supervisor = Supervisor()
+        self.limit = AdaptiveLimit(settings.max_in_flight)
+        self.pool = Pool(self.limit, settings.max_submitting)
+        self.turnstile = Turnstile(Rate(settings.requests_per_second))
+        self.gate = Gate()
+        self.account = Account(settings.budget)
+        self.schedule = settings.polling.schedule()
+        self.loop = asyncio.get_running_loop()
+        self.name = secrets.token_hex(6)
+        self.closing = False
+        self.aborting = False
+        self.paused_until = 0.0
+        self.submitted = self.polls = self.retries = self.limited = self.untracked = 0
+        self._callback_failed = False
+
+    def now(self) -> float:
+        """Return the loop's monotonic time, in seconds."""
+        return self.loop.time()
+
+    def wall(self) -> float:
+        """Return the injected wall clock, in seconds since the epoch."""
+        return self.settings.clock()
+
+    def emit(self, event: Event) -> None:
+        """Tell `on_event`; an error in it is logged once and harms nothing."""
+        logger.debug("%s", event)
+        callback = self.settings.on_event
+        if callback is None:
+            return
+        try:
+            callback(event)
+        except Exception:  # a bad callback is its own trouble (promise 5)
+            if not self._callback_failed:
+                self._callback_failed = True
+                logger.exception("on_event failed; further failures of it are not logged")
+
+    def check_submitting(self) -> None:
+        """Raise if nothing may be submitted now.
+
+        Raises:
+            SessionClosedError: The session is closing.
+            SubmittingStoppedError: The gate or the brake is shut.
+        """
+        if self.closing:
+            raise closed_error()
+        if self.gate.is_shut(self.now()):
+            raise self.stopped_error()
+
+    def stopped_error(self) -> SubmittingStoppedError:
+        """Return the error for a submission that the gate holds back."""
+        cause = self.gate.cause or ErrorInfo("SubmittingStopped", "submitting was stopped")
+        way_out = (
+            "Mend the cause, then call session.reopen()"
+            if self.gate.braked
+            else f"One submission every {self.gate.probe_every:g} s passes as a probe; "
+            f"session.reopen() lets all pass at once"
+        )
+        return SubmittingStoppedError(
+            f"nothing more is submitted: {cause.message} What runs, runs on. {way_out}.",
+            cause=cause,
+        )
+
+    def gate_shut(self, reason: str) -> None:
+        """Tell that submitting stopped, and let those who wait for a slot know."""
+        logger.warning("submitting stopped: %s", reason)
+        self.emit(GateChanged(at=self.wall(), open=False, reason=reason))
+        self.pool.refuse_waiting(self.stopped_error)
+
+    def gate_opened(self, reason: str) -> None:
+        """Tell that submitting goes on."""
+        self.emit(GateChanged(at=self.wall(), open=True, reason=reason))
+
+    def limit_changed(self, reason: str) -> None:
+        """Tell the new working limit, and grant what it allows."""
+        self.emit(LimitChanged(at=self.wall(), limit=self.limit.limit, reason=reason))
+        self.pool.wake()
+
+    def statistics(self) -> Statistics:
+        """Return the numbers of this moment."""
+        return Statistics(
+            in_flight=self.pool.submitting + self.pool.tracked,
+            submitting=self.pool.submitting,
+            waiting=self.pool.waiting,
+            untracked=self.untracked,
+            submitted=self.submitted,
+            polls=self.polls,
+            retries=self.retries,
+            limited=self.limited,
+            spent=to_usd(self.account.settled),
+            reserved=to_usd(self.account.reserved),
+            limit=self.limit.limit,
+        )
+
+
+def closed_error() -> SeedanceError:
+    """Return the error for the use of a session that is not open."""
+    return SessionClosedError(
+        "the session is not open: use it inside `async with Session() as session:`, or between "
+        "open() and aclose()"
+    )

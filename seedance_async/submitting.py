@@ -1,0 +1,221 @@
+"""Submitting: waiting for a turn, handing the POST to the session, and trying again where safe.
+
+The caller waits in its own task, where cancellation costs nothing. From the journal's `submitting`
+to its next word the work is the session's (`posting.py`): whoever asked may leave, the id is read
+and written down all the same. A 429 is handled in `_wait_out_429`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from seedance_async.errors import (
+    BudgetExceededError,
+    RateLimitedError,
+    SubmissionInDoubtError,
+    TransportError,
+)
+from seedance_async.events import RateLimited, RetryScheduled
+from seedance_async.handle import Job
+from seedance_async.models import Request, shape
+from seedance_async.pacing import Admission
+from seedance_async.posting import Poster, Submission, Verdict, encode
+from seedance_async.state import SessionState
+from seedance_async.tracking import Tracker
+from seedance_async.turnstile import Turn
+
+__all__ = ["Submitter"]
+
+logger = logging.getLogger("seedance_async")
+
+
+class Submitter:
+    """Submits for a session."""
+
+    def __init__(self, state: SessionState, tracker: Tracker) -> None:
+        self._state = state
+        self._poster = Poster(state, tracker)
+        self._count = 0
+        self._posts: set[asyncio.Task[None]] = set()
+        self._cancels: set[asyncio.Task[None]] = set()
+
+    async def submit(
+        self, request: Request, tag: str | None, on_slot: Callable[[], None] | None = None
+    ) -> Job:
+        """Wait for a slot, POST once, return the accepted job; see `Session.submit`."""
+        state = self._state
+        state.check_submitting()
+        body = encode(request)
+        self._count += 1
+        tag = tag or f"{state.name}-{self._count}"
+        slot = await state.pool.acquire()
+        if on_slot is not None:
+            on_slot()
+        submission = Submission(request, tag, body, shape(request), slot)
+        try:
+            return await self._submit_in_slot(submission)
+        except SubmissionInDoubtError:
+            slot.release()  # the money stays reserved: it may be billed
+            state.untracked += 1
+            raise
+        except BaseException:
+            if not submission.left:
+                self._give_back(submission)
+            raise
+
+    def _give_back(self, submission: Submission) -> None:
+        submission.slot.release()
+        if submission.reservation is not None:
+            self._state.account.release(submission.reservation)
+
+    async def _submit_in_slot(self, submission: Submission) -> Job:
+        while True:
+            await self._clear_to_send()
+            self._reserve(submission)
+            verdict = await self._post_in_session(submission)
+            match verdict:
+                case Job():
+                    return verdict
+                case RateLimitedError():
+                    await self._wait_out_429(submission, verdict)
+                case TransportError(sent=False):
+                    await self._wait_out_unsent(submission, verdict)
+                case _:
+                    raise verdict
+
+    async def _clear_to_send(self) -> None:
+        """Wait for the session's pause to end and for a turn, then ask the gate.
+
+        Raises:
+            SessionClosedError: The session is closing.
+            SubmittingStoppedError: The gate or the brake is shut.
+        """
+        state = self._state
+        while True:
+            state.check_submitting()
+            pause = state.paused_until - state.now()
+            if pause > 0:
+                await asyncio.sleep(pause)
+                continue
+            await state.turnstile.wait(Turn.SUBMIT)
+            state.check_submitting()
+            if state.paused_until > state.now():
+                continue
+            if state.gate.admit(state.now()) is Admission.SHUT:
+                raise state.stopped_error()
+            return
+
+    def _reserve(self, submission: Submission) -> None:
+        if submission.reservation is not None:
+            return
+        found = self._state.account.reserve(submission.shape)
+        if isinstance(found, str):
+            raise BudgetExceededError(f"nothing was sent: {found}")
+        submission.reservation = found
+
+    async def _wait_out_429(self, submission: Submission, error: RateLimitedError) -> None:
+        """Pause the whole session after a 429; give up on this request after 15 minutes of them."""
+        state, retry = self._state, self._state.settings.retry
+        state.limited += 1
+        delay = retry.pause(submission.limited, error.retry_after)
+        in_flight = state.pool.submitting + state.pool.tracked
+        if state.limit.limited(in_flight, state.now()):
+            state.limit_changed("a 429 on a submission")
+        state.paused_until = max(state.paused_until, state.now() + delay)
+        state.emit(RateLimited(at=state.wall(), delay=delay, retry_after=error.retry_after))
+        submission.limited += 1
+        submission.limited_wait += delay
+        if submission.limited_wait > retry.limited_patience:
+            raise error
+        state.retries += 1
+        await asyncio.sleep(delay)
+
+    async def _wait_out_unsent(self, submission: Submission, error: TransportError) -> None:
+        """Back off after a connection that was never made."""
+        state, retry = self._state, self._state.settings.retry
+        if submission.unsent_since is None:
+            submission.unsent_since = state.now()
+        if state.now() - submission.unsent_since > retry.connect_patience:
+            raise error
+        delay = retry.backoff(submission.unsent)
+        submission.unsent += 1
+        state.retries += 1
+        state.emit(RetryScheduled(at=state.wall(), request_id=None, delay=delay, why=str(error)))
+        await asyncio.sleep(delay)
+
+    # --- the part that belongs to the session ----------------------------------------------
+
+    async def _post_in_session(self, submission: Submission) -> Verdict:
+        """Run the POST in a task of the session and wait for its verdict.
+
+        Cancelled, leave at once: the session finishes the POST and looks after what comes of it.
+        """
+        state = self._state
+        waiter: asyncio.Future[Verdict] = state.loop.create_future()
+        task = state.supervisor.start(
+            self._post(submission, waiter), name=f"seedance_async submission {submission.tag}"
+        )
+        _keep(self._posts, task)
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            submission.left = True
+            if waiter.done() and not waiter.cancelled():
+                self._orphan(submission, waiter.result())
+            raise
+
+    async def _post(self, submission: Submission, waiter: asyncio.Future[Verdict]) -> None:
+        try:
+            verdict = await self._poster.post(submission)
+        except BaseException:
+            # Only the end of the event loop cancels this task; the journal has been told.
+            submission.slot.release()
+            waiter.cancel()
+            raise
+        if waiter.done():
+            self._orphan(submission, verdict)
+            return
+        if isinstance(verdict, Job) and self._state.aborting:
+            self.cancel_in_session(verdict)
+        waiter.set_result(verdict)
+
+    def _orphan(self, submission: Submission, verdict: Verdict) -> None:
+        """Look after a submission whose caller has gone: one cancel, else track it to its end."""
+        if not isinstance(verdict, Job):
+            if isinstance(verdict, SubmissionInDoubtError):
+                submission.slot.release()
+                self._state.untracked += 1
+            else:
+                self._give_back(submission)
+            logger.info("submission %s, whose caller has gone: %s", submission.tag, verdict)
+            return
+        logger.info("job %s was accepted, but its caller has gone", verdict.request_id)
+        self.cancel_in_session(verdict)
+
+    def cancel_in_session(self, job: Job) -> None:
+        """Make the one cancel attempt for a job that nobody holds any more."""
+        task = self._state.supervisor.start(
+            self._cancel(job), name=f"seedance_async cancel {job.request_id}"
+        )
+        _keep(self._cancels, task)
+
+    async def settled(self) -> None:
+        """Wait until no POST is under way; each ends by its own time limit."""
+        while self._posts:
+            await asyncio.wait(set(self._posts))
+
+    async def cancels_over(self, hurry: asyncio.Future[None]) -> None:
+        """Wait until POSTs and cancel attempts are over, or `hurry` is resolved."""
+        while not hurry.done() and (waiting := self._posts | self._cancels):
+            await asyncio.wait({hurry, *waiting}, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _cancel(self, job: Job) -> None:
+        result = await job.cancel()
+        logger.info("job %s, whose caller has gone: %s", job.request_id, result.value)
+
+
+def _keep(tasks: set[asyncio.Task[None]], task: asyncio.Task[None]) -> None:
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)

@@ -1,0 +1,416 @@
+"""Tracking: one polling task a job, from acceptance or attachment to an outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from weakref import WeakValueDictionary
+
+import attrs
+
+from seedance_async.budget import Reservation
+from seedance_async.errors import ProtocolError, SeedanceError, TransportError
+from seedance_async.events import (
+    CancelAttempted,
+    JobAttached,
+    JobFinished,
+    RetryScheduled,
+    StatusChanged,
+)
+from seedance_async.handle import Job
+from seedance_async.jobs import (
+    Cancelled,
+    CancelResult,
+    Failed,
+    InQueue,
+    Lost,
+    Outcome,
+    Status,
+    Succeeded,
+    TimedOut,
+    Timings,
+)
+from seedance_async.models import Shape
+from seedance_async.pool import Slot
+from seedance_async.state import SessionState
+from seedance_async.turnstile import Turn
+from seedance_async.verdicts import cancel_result, is_final, may_queue, outcome_of
+from seedance_async.wire import (
+    Denied,
+    Ended,
+    Gone,
+    Reading,
+    Seen,
+    Trouble,
+    cancel_path,
+    read_cancel,
+    read_result,
+    read_status,
+    result_path,
+    status_path,
+)
+
+__all__ = ["Acceptance", "Tracker"]
+
+logger = logging.getLogger("seedance_async")
+
+
+@attrs.frozen(kw_only=True)
+class Acceptance:
+    """What is known of a job when its tracking begins.
+
+    Attributes:
+        request_id: Its id.
+        tag: Its name in the journal.
+        slot: Its room in the pool.
+        model_id: None for an attached job.
+        shape: What the poll schedule learns by; None for an attached job.
+        reservation: Its money; None for an attached job.
+        submitted_at: Wall-clock seconds; None for an attached job.
+        accepted_at: Wall-clock seconds; None for an attached job whose age is not known.
+        age: Seconds since acceptance when tracking begins.
+        ours: Whether this session submitted it; attached jobs are never cancelled unasked.
+    """
+
+    request_id: str
+    tag: str
+    slot: Slot
+    model_id: str | None = None
+    shape: Shape | None = None
+    reservation: Reservation | None = None
+    submitted_at: float | None = None
+    accepted_at: float | None = None
+    age: float = 0.0
+    ours: bool = True
+
+
+@attrs.define(eq=False)
+class _Track:
+    """The tracking task's own notes on one job."""
+
+    job: Job
+    facts: Acceptance
+    since: float
+    deadline: float
+    troubles: int = 0
+    retry_after: float | None = None
+    in_progress_at: float | None = None
+    verdict: Outcome | None = None
+    task: asyncio.Task[None] | None = None
+
+
+class Tracker:
+    """Follows all jobs of a session."""
+
+    def __init__(self, state: SessionState) -> None:
+        self._state = state
+        self._tracks: dict[str, _Track] = {}
+        self._jobs: WeakValueDictionary[str, Job] = WeakValueDictionary()
+        self._unread: dict[Job, None] = {}
+        self._unknown_states: set[str] = set()
+
+    @property
+    def tracked(self) -> list[Job]:
+        """The jobs that are being followed now."""
+        return [track.job for track in self._tracks.values()]
+
+    @property
+    def ours(self) -> list[Job]:
+        """Those of them that this session submitted."""
+        return [track.job for track in self._tracks.values() if track.facts.ours]
+
+    @property
+    def unread(self) -> list[Job]:
+        """Jobs whose outcome nobody has taken."""
+        return list(self._unread)
+
+    def read(self, job: Job) -> None:
+        """Take note that somebody has the job's outcome."""
+        self._unread.pop(job, None)
+
+    def known(self, request_id: str) -> Job | None:
+        """Return the handle of a job that is tracked, or over with a final outcome."""
+        job = self._jobs.get(request_id)
+        if job is None or request_id in self._tracks:
+            return job
+        return job if is_final(job.outcome) else None
+
+    def attach(self, request_id: str, *, tag: str | None, accepted_at: float | None) -> Job:
+        """Follow a job from elsewhere; the same id twice is the same handle."""
+        known = self.known(request_id)
+        if known is not None:
+            return known
+        age = 0.0 if accepted_at is None else max(0.0, self._state.wall() - accepted_at)
+        job = self.follow(
+            Acceptance(
+                request_id=request_id,
+                tag=tag or request_id,
+                slot=self._state.pool.attach(),
+                accepted_at=accepted_at,
+                age=age,
+                ours=False,
+            )
+        )
+        self._state.emit(JobAttached(at=self._state.wall(), request_id=request_id))
+        return job
+
+    def follow(self, facts: Acceptance) -> Job:
+        """Start the polling task of an accepted job."""
+        now = self._state.now()
+        job = Job(facts.request_id, self, model_id=facts.model_id, tag=facts.tag)
+        track = _Track(job, facts, now - facts.age, now + self._state.settings.job_timeout)
+        if facts.ours:
+            job.observe(InQueue())
+        self._tracks[facts.request_id] = track
+        self._jobs[facts.request_id] = job
+        self._unread[job] = None
+        track.task = self._state.supervisor.start(
+            self._follow(track), name=f"seedance_async job {facts.request_id}"
+        )
+        return job
+
+    async def fetch(self, request_id: str) -> Reading:
+        """GET a job's result once and read it.
+
+        Raises:
+            TransportError: There was no answer.
+        """
+        await self._state.turnstile.wait(Turn.POLL, self._state.now())
+        return await self._get_result(request_id)
+
+    async def cancel(self, job: Job) -> CancelResult:
+        """Try to cancel a job once, then let one poll confirm."""
+        outcome = job.outcome
+        if not is_final(outcome):
+            said = await self._send_cancel(job.request_id)
+            outcome = await self._confirm(job)
+        else:
+            said = CancelResult.UNKNOWN
+        result = cancel_result(said, outcome)
+        self._state.emit(
+            CancelAttempted(at=self._state.wall(), request_id=job.request_id, result=result.value)
+        )
+        return result
+
+    async def _send_cancel(self, request_id: str) -> CancelResult:
+        try:
+            answer = await self._state.transport.send(
+                "POST", cancel_path(request_id), timeout=self._state.settings.cancel_timeout
+            )
+        except TransportError as error:
+            logger.info("job %s: no answer to the cancel: %s", request_id, error)
+            return CancelResult.UNKNOWN
+        return read_cancel(answer)
+
+    async def _confirm(self, job: Job) -> Outcome | None:
+        """Return the outcome that one more poll saw, if it saw one."""
+        track = self._tracks.get(job.request_id)
+        try:
+            async with asyncio.timeout(self._state.settings.cancel_timeout):
+                if track is not None:
+                    await job.polled(job.ask_for_poll())
+                    return job.outcome
+                reading = await self.fetch(job.request_id)
+        except (TimeoutError, TransportError):
+            logger.info("job %s: no confirming poll in time", job.request_id)
+            return job.outcome
+        return (
+            outcome_of(reading, job.request_id, job.model_id)
+            if isinstance(reading, Ended)
+            else None
+        )
+
+    def detach(self, job: Job, reason: str) -> None:
+        """Stop following a job that runs on; one whose outcome is being written down ends so."""
+        track = self._tracks.get(job.request_id)
+        if track is None or track.verdict is not None or track.task is None:
+            return
+        outcome = self._timed_out(track, reason)
+        job.end(outcome)
+        track.task.cancel()
+        self._close(track, outcome)
+
+    # --- the polling task ------------------------------------------------------------------
+
+    async def _follow(self, track: _Track) -> None:
+        try:
+            await self._poll_until_over(track)
+        except asyncio.CancelledError:
+            if not track.job.done():
+                outcome = track.verdict or self._timed_out(track, "its polling task was cancelled")
+                track.job.end(outcome)
+                self._close(track, outcome)
+            raise
+        except Exception as error:
+            # A slip of ours must not leave those who wait hanging; the job itself runs on.
+            if not track.job.done():
+                track.job.fail(ProtocolError(f"tracking broke: {error!r}", status=0))
+                self._close(track, None)
+            raise
+
+    async def _poll_until_over(self, track: _Track) -> None:
+        job, state = track.job, self._state
+        while not job.done():
+            due = min(state.now() + self._next_delay(track), track.deadline)
+            await job.pause(due - state.now())
+            await state.turnstile.wait(Turn.POLL, due)
+            last = state.now() >= track.deadline
+            job.poll_started()
+            reading = await self._poll(job)
+            await self._take(track, reading)
+            if last and not job.done():
+                await self._end(track, self._timed_out(track, self._deadline_reason()))
+            job.poll_answered()
+
+    def _next_delay(self, track: _Track) -> float:
+        if track.troubles:
+            return self._state.settings.retry.poll_backoff(track.troubles - 1, track.retry_after)
+        age = self._state.now() - track.since
+        return self._state.schedule.next_delay(track.facts.shape, age, track.job.polls)
+
+    async def _poll(self, job: Job) -> Reading:
+        try:
+            reading = await self._get_result(job.request_id)
+            if job.wants_position and may_queue(reading):
+                reading = await self._get_position(job.request_id) or reading
+        except TransportError as error:
+            return Trouble(error)
+        return reading
+
+    async def _get_result(self, request_id: str) -> Reading:
+        state = self._state
+        state.polls += 1
+        answer = await state.transport.send(
+            "GET", result_path(request_id), timeout=state.settings.poll_timeout
+        )
+        return read_result(answer, request_id, now=state.wall())
+
+    async def _get_position(self, request_id: str) -> Seen | None:
+        """Ask the status, which alone knows the place in the queue; trouble there is no news."""
+        state = self._state
+        state.polls += 1
+        await state.turnstile.wait(Turn.POLL, state.now())
+        answer = await state.transport.send(
+            "GET", status_path(request_id), timeout=state.settings.poll_timeout
+        )
+        reading = read_status(answer, request_id, now=state.wall())
+        return reading if isinstance(reading, Seen) and reading.status is not None else None
+
+    async def _take(self, track: _Track, reading: Reading) -> None:
+        """Turn what a poll read into a change of the job."""
+        match reading:
+            case Seen(status=status):
+                track.troubles, track.retry_after = 0, None
+                if status is not None:
+                    self._observe(track, status)
+            case Ended():
+                outcome = outcome_of(
+                    reading,
+                    track.job.request_id,
+                    track.facts.model_id,
+                    self._timings(track, reading),
+                )
+                await self._end(track, outcome)
+            case Denied(error=error):
+                self._deny(track, error)
+            case Gone(error=error):
+                if self._state.now() - track.since < self._state.settings.lost_grace:
+                    self._trouble(track, error, None)
+                else:
+                    lost = Lost(
+                        request_id=track.job.request_id,
+                        error=error.info(),
+                        model_id=track.facts.model_id,
+                        timings=self._timings(track),
+                    )
+                    await self._end(track, lost)
+            case Trouble(error=error, retry_after=retry_after):
+                self._trouble(track, error, retry_after)
+
+    def _observe(self, track: _Track, status: Status) -> None:
+        if isinstance(status, InQueue):
+            before = track.job.status
+            if status.position is None and isinstance(before, InQueue):
+                return  # a result says nothing of positions: keep what a status said
+        else:
+            track.in_progress_at = track.in_progress_at or self._state.wall()
+            if status.reported is not None and status.reported not in self._unknown_states:
+                self._unknown_states.add(status.reported)
+                logger.warning(
+                    "job %s: unknown state %r; it is polled on to its deadline",
+                    track.job.request_id,
+                    status.reported,
+                )
+        if track.job.observe(status):
+            self._state.emit(
+                StatusChanged(at=self._state.wall(), request_id=track.job.request_id, status=status)
+            )
+
+    def _trouble(self, track: _Track, error: SeedanceError, retry_after: float | None) -> None:
+        track.troubles += 1
+        track.retry_after = retry_after
+        self._state.retries += 1
+        self._state.emit(
+            RetryScheduled(
+                at=self._state.wall(),
+                request_id=track.job.request_id,
+                delay=retry_after or 0.0,
+                why=str(error),
+            )
+        )
+
+    def _deny(self, track: _Track, error: SeedanceError) -> None:
+        logger.warning("job %s is no longer tracked: %s", track.job.request_id, error)
+        track.job.fail(error)
+        self._close(track, None)
+
+    async def _end(self, track: _Track, outcome: Outcome) -> None:
+        """Write the outcome down, then tell those who wait."""
+        track.verdict = outcome
+        if isinstance(outcome, Succeeded):
+            self._state.schedule.finished(track.facts.shape, self._state.now() - track.since)
+        try:
+            await self._state.settings.journal.finished(track.facts.tag, outcome)
+        except Exception:
+            logger.exception("job %s: its outcome could not be written", track.job.request_id)
+        track.job.end(outcome)
+        self._close(track, outcome)
+
+    def _close(self, track: _Track, outcome: Outcome | None) -> None:
+        """Give back the slot and settle the money."""
+        facts, state = track.facts, self._state
+        if self._tracks.get(facts.request_id) is track:
+            del self._tracks[facts.request_id]
+        state.untracked += not is_final(outcome)
+        if facts.reservation is not None and isinstance(outcome, Succeeded | Failed | Cancelled):
+            state.account.settle(
+                facts.reservation, outcome.cost_usd, succeeded=isinstance(outcome, Succeeded)
+            )
+        if isinstance(outcome, Succeeded) and state.limit.completed():
+            state.limit_changed("a clean completion")
+        facts.slot.release()
+        if outcome is not None:
+            state.emit(JobFinished(at=state.wall(), outcome=outcome, tag=facts.tag))
+
+    def _timings(self, track: _Track, ended: Ended | None = None) -> Timings:
+        return Timings(
+            submitted_at=track.facts.submitted_at,
+            accepted_at=track.facts.accepted_at,
+            in_progress_at=track.in_progress_at,
+            known_at=self._state.wall(),
+            created_at=ended.created_at if ended else None,
+            finished_at=ended.finished_at if ended else None,
+        )
+
+    def _timed_out(self, track: _Track, reason: str) -> TimedOut:
+        status = track.job.status
+        return TimedOut(
+            request_id=track.job.request_id,
+            reason=reason,
+            last_seen=None if isinstance(status, Outcome) else status,
+            model_id=track.facts.model_id,
+            timings=self._timings(track),
+        )
+
+    def _deadline_reason(self) -> str:
+        return f"its deadline of {self._state.settings.job_timeout:g} s passed"
