@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import BinaryIO, Final
 from urllib.parse import urljoin, urlsplit
 
-import anyio.to_thread
 import attrs
 
 from seedance_async.credentials import is_loopback
 from seedance_async.errors import DownloadError, StorageError, TransportError
 from seedance_async.pacing import RetryPolicy
+from seedance_async.supervisor import in_thread
 from seedance_async.transport import Stream, Transport
 
 __all__ = ["DownloadRules", "DownloadedFile", "download", "refuse_url"]
@@ -171,7 +171,7 @@ async def download(
     try:
         async with asyncio.timeout(rules.timeout):
             await _try_until_whole(fetch, rules, retry)
-        return await anyio.to_thread.run_sync(sink.finish, path)
+        return await in_thread(sink.finish, path)
     except TimeoutError:
         raise DownloadError(
             f"{url} was not complete after {rules.timeout:g} s; try again", url=url, retryable=True
@@ -184,8 +184,7 @@ async def download(
             retryable=True,
         ) from error
     finally:
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(sink.discard)
+        await in_thread(sink.discard)
 
 
 async def _try_until_whole(fetch: _Fetch, rules: DownloadRules, retry: RetryPolicy) -> None:
@@ -253,7 +252,7 @@ class _Fetch:
         async for chunk in stream.chunks():
             if self.sink.size + len(chunk) > self._rules.max_bytes:
                 return self._too_large()
-            await anyio.to_thread.run_sync(self.sink.write, chunk)
+            await in_thread(self.sink.write, chunk)
         return await self._judge(total)
 
     async def _place(self, stream: Stream) -> int | _Trouble | None:
@@ -264,7 +263,7 @@ class _Fetch:
                 self._etag = None
                 return _Trouble("the server sends another range than asked for", status=206)
             return total
-        await anyio.to_thread.run_sync(self.sink.restart)
+        await in_thread(self.sink.restart)
         etag = stream.headers.get("etag", "")
         self._etag = etag if etag.startswith('"') and len(etag) > 2 else None
         if stream.headers.get("content-encoding", "identity") != "identity":
@@ -282,7 +281,7 @@ class _Fetch:
         if self.sink.head.lstrip()[:1] in (b"<", b"{"):
             self._etag = None
             return _Trouble("the server sends text, not a video")
-        if total is None and not await anyio.to_thread.run_sync(self.sink.is_whole_mp4):
+        if total is None and not await in_thread(self.sink.is_whole_mp4):
             self._etag = None
             return _Trouble("the video is cut short")
         return None

@@ -20,7 +20,8 @@ import attrs
 
 from seedance_async.errors import InvalidRequestError, SeedanceError, Violation
 from seedance_async.heads import Head, is_private_host
-from seedance_async.models import Request, find_model, read_schema
+from seedance_async.models import Request, find_model
+from seedance_async.rules import read_schema
 
 __all__ = [
     "Fetch",

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-import anyio.to_thread
 import attrs
 
 from seedance_async.errors import LedgerError
 from seedance_async.jobs import Outcome, TimedOut, jsonable
 from seedance_async.models import Request
+from seedance_async.supervisor import in_thread
 
 __all__ = ["FileJournal", "Journal", "JournalEntry", "SilentJournal"]
 
@@ -136,7 +136,7 @@ class FileJournal:
     async def _append(self, state: str, tag: str, **fields: Any) -> None:
         record = {"at": self._clock(), "state": state, "tag": tag, **fields}
         line = json.dumps(record, ensure_ascii=True, default=str) + "\n"
-        await anyio.to_thread.run_sync(self._write, line)
+        await in_thread(self._write, line)
 
     def _write(self, line: str) -> None:
         try:

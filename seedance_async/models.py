@@ -7,8 +7,6 @@ a class with one field per property, and its name in `_CLASSES`.
 
 from __future__ import annotations
 
-import copy
-import functools
 import inspect
 import json
 import re
@@ -16,12 +14,18 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, Final, Literal, Protocol, cast
+from typing import ClassVar, Final, Protocol, cast
 
 import attr
 import attrs
 
 from seedance_async.errors import InvalidRequestError, Violation
+from seedance_async.rules import (
+    FieldRule,
+    find_violations,
+    is_integer,
+    schema_rules,
+)
 
 __all__ = [
     "MODELS",
@@ -37,7 +41,6 @@ __all__ = [
     "build_request",
     "field_rules",
     "find_model",
-    "read_schema",
     "shape",
 ]
 
@@ -63,135 +66,6 @@ class Request(Protocol):
         ...
 
 
-# --- rules, as the schemas state them ------------------------------------------------------
-
-
-@attrs.frozen(kw_only=True)
-class FieldRule:
-    """What a model's schema says about one field.
-
-    Attributes:
-        name: The field's name.
-        type: JSON Schema's word for its type.
-        required: Whether a request must have it.
-        default: What is sent where it is left out; None: nothing.
-        choices: The only values allowed; empty: no such rule.
-        max_length: Unicode code points at most (wire.md, section 8).
-        description: The service's words; may be empty.
-        is_image: Whether it holds an image's URL, whose image has rules of its own.
-    """
-
-    name: str
-    type: Literal["string", "integer", "boolean"]
-    required: bool
-    default: str | int | bool | None = None
-    choices: tuple[str | int, ...] = ()
-    max_length: int | None = None
-    description: str = ""
-    is_image: bool = False
-
-    def problem(self, value: object) -> str | None:
-        """Return the rule that `value` breaks with the way out, or None; None is absence."""
-        if value is None:
-            return self._absence_problem()
-        if not _HAS_TYPE[self.type](value) or (self.choices and value not in self.choices):
-            return f"must be {self._allowed()}"
-        return self._text_problem(value) if isinstance(value, str) else None
-
-    def _absence_problem(self) -> str | None:
-        if self.required:
-            return f"is required: give it {self._allowed()}"
-        if self.default is not None:
-            return f"must be {self._allowed()}; leave it out for {json.dumps(self.default)}"
-        return None
-
-    def _text_problem(self, text: str) -> str | None:
-        excess = 0 if self.max_length is None else len(text) - self.max_length
-        if excess > 0:
-            return f"must have at most {self.max_length} characters: shorten it by {excess}"
-        return _encoding_problem(text)
-
-    def _allowed(self) -> str:
-        kind = _TYPE_WORDS[self.type]
-        if self.choices:
-            return f"one of {', '.join(str(choice) for choice in self.choices)} ({kind})"
-        return kind
-
-
-_TYPE_WORDS: Final = {"string": "text", "integer": "a whole number", "boolean": "true or false"}
-
-
-def _is_integer(value: object) -> bool:
-    """Tell JSON Schema's integers: 5.0 is one, True is none."""
-    if isinstance(value, float):
-        return value.is_integer()
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-_HAS_TYPE: Final[Mapping[str, Callable[[object], bool]]] = {
-    "string": lambda value: isinstance(value, str),
-    "integer": _is_integer,
-    "boolean": lambda value: isinstance(value, bool),
-}
-
-
-def _encoding_problem(text: str) -> str | None:
-    """Return why `text` cannot be sent; UTF-8, and so JSON over HTTP, has no lone surrogates."""
-    if text.isascii():
-        return None
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        return f"must be text that UTF-8 can hold: remove the lone surrogate at {error.start}"
-    return None
-
-
-def read_schema(model_id: str) -> dict[str, Any]:
-    """Read the JSON schema of a known model's input; its file is named after the id."""
-    from importlib import resources  # 10 ms, spared until a model is used
-
-    name = model_id.partition("/")[2].replace("/", "-")
-    file = resources.files(__package__).joinpath("schemas", f"{name}.json")
-    schema: dict[str, Any] = json.loads(file.read_text("utf-8"))
-    return schema
-
-
-@functools.cache
-def _read_rules(model_id: str) -> tuple[FieldRule, ...]:
-    schema = read_schema(model_id)
-    return tuple(
-        FieldRule(
-            name=name,
-            type=says["type"],
-            required=name in schema["required"],
-            default=says.get("default"),
-            choices=tuple(says.get("enum", ())),
-            max_length=says.get("maxLength"),
-            description=says.get("description", ""),
-            is_image="validations" in says,
-        )
-        for name, says in schema["properties"].items()
-    )
-
-
-def field_rules(model: type[TypedRequest]) -> tuple[FieldRule, ...]:
-    """Return the rules of `model`'s fields in the schema's order; its file is read once."""
-    return _read_rules(model.model_id)
-
-
-def _find_violations(rules: Iterable[FieldRule], values: Mapping[str, object]) -> list[Violation]:
-    found = []
-    for rule in rules:
-        value = values[rule.name]
-        problem = rule.problem(value)
-        if problem is not None:
-            found.append(Violation(rule.name, value, problem))
-    return found
-
-
-# --- the models ----------------------------------------------------------------------------
-
-
 @attrs.frozen(kw_only=True)
 class TypedRequest:
     """The base of the requests whose schema is known; not to be used by itself.
@@ -206,10 +80,10 @@ class TypedRequest:
     def __attrs_post_init__(self) -> None:
         rules = field_rules(type(self))
         values = {rule.name: getattr(self, rule.name) for rule in rules}
-        if violations := _find_violations(rules, values):
+        if violations := find_violations(rules, values):
             raise InvalidRequestError(violations, model_id=self.model_id)
         for name, value in values.items():
-            if type(value) is float:  # 5.0, which JSON Schema takes as the integer 5
+            if isinstance(value, float):  # 5.0, which JSON Schema takes as the integer 5
                 object.__setattr__(self, name, int(value))
         for text in self.advice():
             warnings.warn(text, RequestAdvice, stacklevel=_caller_level())
@@ -227,6 +101,11 @@ class TypedRequest:
             if rule.is_image
         )
         return tuple(text for name, url in urls if url is not None for text in _on_url(name, url))
+
+
+def field_rules(model: type[TypedRequest]) -> tuple[FieldRule, ...]:
+    """Return the rules of `model`'s fields in the schema's order; its file is read once."""
+    return schema_rules(model.model_id)
 
 
 @attrs.frozen(kw_only=True)
@@ -378,7 +257,7 @@ class RawRequest:
 
     def input(self) -> dict[str, object]:
         """Return the body as it is sent, a fresh copy."""
-        return copy.deepcopy(cast("dict[str, object]", self._input))
+        return _copy_json(self._input)
 
     def advice(self) -> tuple[str, ...]:
         """Return nothing: nothing is known of the model."""
@@ -439,7 +318,7 @@ def build_request(model: str, fields: Mapping[str, object]) -> Request:
     rules = field_rules(found)
     if violations or any(rule.required and rule.name not in given for rule in rules):
         values = {rule.name: given.get(rule.name, rule.default) for rule in rules}
-        violations = [*_find_violations(rules, values), *violations]
+        violations = [*find_violations(rules, values), *violations]
         raise InvalidRequestError(violations, model_id=found.model_id)
     return cast("Callable[..., TypedRequest]", found)(**given)
 
@@ -507,7 +386,7 @@ def shape(request: Request) -> Shape:
     given = request.input()
     resolution, duration = given.get("resolution"), given.get("duration")
     audio = given.get("generate_audio")
-    if not isinstance(duration, int | float) or not _is_integer(duration):
+    if not isinstance(duration, int | float) or not is_integer(duration):
         duration = None
     return Shape(
         request.model_id,

@@ -12,8 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-import anyio
-
 from seedance_async.budget import Budget
 from seedance_async.closing import Closing
 from seedance_async.credentials import Token, find_token, resolve_base_url
@@ -29,6 +27,7 @@ from seedance_async.pacing import RetryPolicy
 from seedance_async.polling import BackoffPolling, Polling
 from seedance_async.state import SessionState, Settings, Statistics, closed_error
 from seedance_async.submitting import Submitter
+from seedance_async.supervisor import see_through
 from seedance_async.tracking import Tracker
 from seedance_async.transport import Transport
 from seedance_async.verdicts import outcome_of
@@ -184,7 +183,7 @@ class Session:
             return
         state.closing = True
         state.pool.refuse_waiting(closed_error)
-        cancelled: BaseException | None = None
+        cancelled: asyncio.CancelledError | None = None
         if not abort:
             try:
                 async with asyncio.timeout(self._settings.exit_timeout):
@@ -200,19 +199,13 @@ class Session:
         finish = state.loop.create_task(
             closing.finish(abort=abort, hurry=hurry), name="seedance_async exit"
         )
-        # The shield keeps anyio from cancelling again and again; a task cancelled once more is
-        # told to hurry: it detaches, but still waits for POSTs, whose ids would be lost.
-        with anyio.CancelScope(shield=True):
-            while not finish.done():
-                try:
-                    await asyncio.wait({finish})
-                except asyncio.CancelledError as error:
-                    if cancelled is not None and not hurry.done():
-                        hurry.set_result(None)
-                    cancelled = error
-        self._state = None
-        closed.set()
-        finish.result()
+        # A task that is cancelled once more is told to hurry: it detaches at once, but still
+        # waits for POSTs under way, whose ids would be lost.
+        try:
+            await see_through(finish, hurry.cancel)
+        finally:
+            self._state = None
+            closed.set()
         if cancelled is not None:
             raise cancelled
 

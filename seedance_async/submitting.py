@@ -207,7 +207,7 @@ class Submitter:
             await asyncio.wait(set(self._posts))
 
     async def cancels_over(self, hurry: asyncio.Future[None]) -> None:
-        """Wait until POSTs and cancel attempts are over, or `hurry` is resolved."""
+        """Wait until POSTs and cancel attempts are over, or `hurry` is done."""
         while not hurry.done() and (waiting := self._posts | self._cancels):
             await asyncio.wait({hurry, *waiting}, return_when=asyncio.FIRST_COMPLETED)
 

@@ -9,12 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar, TypeVarTuple, Unpack
 
-__all__ = ["Supervisor"]
+import anyio
+
+__all__ = ["Supervisor", "in_thread", "see_through"]
 
 logger = logging.getLogger("seedance_async")
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
 class Supervisor:
@@ -70,3 +75,35 @@ class Supervisor:
                 for task in self._tasks:
                     task.cancel()
                 await asyncio.wait(set(self._tasks))
+
+
+async def see_through(
+    future: asyncio.Future[T], on_cancel: Callable[[], object] = lambda: None
+) -> T:
+    """Wait until `future` is done however often the caller is cancelled; pass that on afterwards.
+
+    The shield keeps anyio from cancelling again at every step; asyncio's own cancellations, which
+    no shield stops, are counted out one by one.
+
+    Args:
+        future: What must come to its end; bounded in time by itself.
+        on_cancel: Called at each cancellation, to make it end sooner.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    with anyio.CancelScope(shield=True):
+        while not future.done():
+            try:
+                await asyncio.wait({future})
+            except asyncio.CancelledError as error:
+                cancelled = error
+                on_cancel()
+    if cancelled is not None:
+        if not future.cancelled():
+            future.exception()  # what broke matters no more
+        raise cancelled
+    return future.result()
+
+
+async def in_thread(work: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
+    """Run short blocking work in a thread, to its end even if the caller is cancelled."""
+    return await see_through(asyncio.get_running_loop().run_in_executor(None, work, *args))

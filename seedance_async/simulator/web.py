@@ -109,7 +109,10 @@ class _Desk:
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Take one request; the target goes to the simulator exactly as it came."""
-        body = await request.read()
+        try:
+            body = await request.read()
+        except ConnectionError:  # the client left before it had said all: nothing arrived
+            return _hang_up(request)
         target = request.raw_path
         wanted = self._simulator.images_to_probe(request.method, target, body)
         probes = {url: await self._probe(url) for url in wanted}
