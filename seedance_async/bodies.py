@@ -81,6 +81,8 @@ class Body:
     message: str | None = None
     detail: object = None
     error: object = None
+    has_error_code: bool = False
+    """An `error_code` of whatever type is there, and is neither null, 0 nor empty."""
 
 
 def _text(value: object, _type: object) -> str | None:
@@ -93,8 +95,8 @@ def as_integer(value: object, _type: object) -> int | None:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
         return int(value)
     if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value if isinstance(value, int) else None
+        value = int(value)
+    return value if isinstance(value, int) and -(2**63) <= value < 2**63 else None
 
 
 def _number(value: object, _type: object) -> float | None:
@@ -177,7 +179,7 @@ def read_body(answer: Answer) -> Body | None:
     if not isinstance(value, dict):
         return None
     body: Body = _structure_body(value, Body)
-    return body
+    return attrs.evolve(body, has_error_code=bool(value.get("error_code")))
 
 
 def excerpt(value: object) -> str:
@@ -186,7 +188,10 @@ def excerpt(value: object) -> str:
     elif isinstance(value, str):
         text = value
     else:
-        text = json.dumps(value, ensure_ascii=False, default=str)
+        try:
+            text = json.dumps(value, ensure_ascii=False, default=str)
+        except RecursionError:  # what could just be read may be too deep to be written
+            text = "(nested too deeply to be shown)"
     return "".join(char if char.isprintable() else " " for char in text[:_EXCERPT]).strip()
 
 

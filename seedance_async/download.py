@@ -7,15 +7,17 @@ file in between, redirect elsewhere, send HTML) ends in a retry or a `DownloadEr
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO, Final
 from urllib.parse import urljoin, urlsplit
 
 import attrs
 
+from seedance_async.bodies import excerpt
 from seedance_async.credentials import is_loopback
 from seedance_async.errors import DownloadError, StorageError, TransportError
 from seedance_async.pacing import RetryPolicy
@@ -25,8 +27,13 @@ from seedance_async.transport import Stream, Transport
 __all__ = ["DownloadRules", "DownloadedFile", "download", "refuse_url"]
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_MOST_REDIRECTS: Final = 5
 _MAYBE_LATER: Final = frozenset({403, 404, 410})
 _NOT_VIDEO: Final = ("text/", "application/json", "application/xml", "application/xhtml")
+
+
+def _lowered(hosts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(host.lower() for host in hosts)
 
 
 @attrs.frozen
@@ -40,7 +47,7 @@ class DownloadRules:
         timeout: Seconds for the whole download, all tries together.
     """
 
-    allow_hosts: tuple[str, ...] = ()
+    allow_hosts: tuple[str, ...] = attrs.field(default=(), converter=_lowered)
     max_bytes: int = 2 * 1024**3
     tries: int = 3
     timeout: float = 3600.0
@@ -128,6 +135,8 @@ class _Sink:
             while offset < self.size:
                 file.seek(offset)
                 header = file.read(16)
+                if len(header) < 8:
+                    return False  # cut within a box's header
                 size = int.from_bytes(header[:4])
                 if size == 1 and len(header) == 16:
                     size = int.from_bytes(header[8:16])
@@ -140,14 +149,16 @@ class _Sink:
 
     def close(self) -> None:
         """Close the file, if open."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
 
     def discard(self) -> None:
-        """Remove what is left of the `.part` file."""
-        self.close()
-        self.path.unlink(missing_ok=True)
+        """Remove what is left of the `.part` file; a disk in trouble has been told of before."""
+        with contextlib.suppress(OSError):
+            self.close()
+        with contextlib.suppress(OSError):
+            self.path.unlink(missing_ok=True)
 
 
 async def download(
@@ -188,13 +199,14 @@ async def download(
 
 
 async def _try_until_whole(fetch: _Fetch, rules: DownloadRules, retry: RetryPolicy) -> None:
-    fruitless = 0
+    fruitless = most = 0
     while True:
-        before = fetch.sink.size
         trouble = await fetch.attempt()
         if trouble is None:
             return
-        fruitless = 0 if fetch.sink.size > before else fruitless + 1
+        # Against the most that ever came: a server without ranges begins anew each time.
+        fruitless = 0 if fetch.sink.size > most else fruitless + 1
+        most = max(most, fetch.sink.size)
         if not trouble.retryable or fruitless >= rules.tries:
             raise DownloadError(
                 f"{fetch.url}: {trouble.why}",
@@ -221,25 +233,32 @@ class _Fetch:
         self.sink = sink
         self._transport = transport
         self._rules = rules
-        self._location = url
-        self._redirects = 0
         self._etag: str | None = None
+        self._total: int | None = None
 
     async def attempt(self) -> _Trouble | None:
         """Go on with the download once; None if it is whole."""
         headers = {}
         if self.sink.size and self._etag is not None:
             headers = {"Range": f"bytes={self.sink.size}-", "If-Range": self._etag}
+        location = self.url
         try:
-            async with self._transport.stream(self._location, headers) as stream:
-                return await self._receive(stream)
+            for _ in range(_MOST_REDIRECTS + 1):
+                async with self._transport.stream(location, headers) as stream:
+                    if stream.status not in _REDIRECTS:
+                        return await self._receive(stream)
+                    target = _redirect(location, stream.headers.get("location", ""))
+                    if target is None:
+                        return _foreign(stream)
+                    location = target
         except TransportError as error:
             return _Trouble(str(error))
+        return _Trouble("it redirects too often", retryable=False)
 
     async def _receive(self, stream: Stream) -> _Trouble | None:
-        if stream.status in _REDIRECTS:
-            return self._redirect(stream)
         if stream.status not in (200, 206):
+            if stream.status == 416:
+                self._etag = None
             return _status_trouble(stream)
         kind = stream.headers.get("content-type", "").lower()
         if kind.startswith(_NOT_VIDEO):
@@ -259,16 +278,22 @@ class _Fetch:
         """Put the file where this answer begins; return the promised size, if any."""
         if stream.status == 206:
             start, total = _content_range(stream.headers)
-            if start != self.sink.size or self._etag is None:
+            if start != self.sink.size or self._etag is None or not self._is_same(stream, total):
                 self._etag = None
                 return _Trouble("the server sends another range than asked for", status=206)
-            return total
+            return self._total if total is None else total
         await in_thread(self.sink.restart)
         etag = stream.headers.get("etag", "")
         self._etag = etag if etag.startswith('"') and len(etag) > 2 else None
-        if stream.headers.get("content-encoding", "identity") != "identity":
-            return None
-        return _length(stream.headers)
+        encoded = stream.headers.get("content-encoding", "identity") != "identity"
+        self._total = None if encoded else _natural(stream.headers.get("content-length", ""))
+        return self._total
+
+    def _is_same(self, stream: Stream, total: int | None) -> bool:
+        """Tell whether a 206 goes on with the file that was begun, whatever If-Range made of it."""
+        return stream.headers.get("etag", self._etag) == self._etag and (
+            total is None or self._total is None or total == self._total
+        )
 
     async def _judge(self, total: int | None) -> _Trouble | None:
         size = self.sink.size
@@ -286,20 +311,24 @@ class _Fetch:
             return _Trouble("the video is cut short")
         return None
 
-    def _redirect(self, stream: Stream) -> _Trouble | None:
-        target = urljoin(self._location, stream.headers.get("location", ""))
-        self._redirects += 1
-        if urlsplit(target)[:2] != urlsplit(self._location)[:2] or self._redirects > 5:
-            return _Trouble(
-                f"it redirects to {urlsplit(target).netloc or 'nowhere'}, which is not followed",
-                retryable=False,
-                status=stream.status,
-            )
-        self._location = target
-        return _Trouble(f"it redirects to {target}", status=stream.status, retry_after=0.0)
-
     def _too_large(self) -> _Trouble:
         return _Trouble(f"it is larger than {self._rules.max_bytes} bytes", retryable=False)
+
+
+def _redirect(location: str, target: str) -> str | None:
+    """Return where a redirect leads; None if that is another host, or no URL."""
+    try:
+        target = urljoin(location, target)
+        return target if urlsplit(target)[:2] == urlsplit(location)[:2] else None
+    except ValueError:
+        return None
+
+
+def _foreign(stream: Stream) -> _Trouble:
+    target = excerpt(stream.headers.get("location", "nowhere"))
+    return _Trouble(
+        f"it redirects to {target}, which is not followed", retryable=False, status=stream.status
+    )
 
 
 def _status_trouble(stream: Stream) -> _Trouble:
@@ -309,24 +338,18 @@ def _status_trouble(stream: Stream) -> _Trouble:
         f"the server answers HTTP {status}",
         retryable=retryable,
         status=status,
-        retry_after=_seconds(stream.headers.get("retry-after")),
+        retry_after=_natural(stream.headers.get("retry-after", "")),
     )
 
 
-def _seconds(value: str | None) -> float | None:
-    return float(value) if value is not None and value.isascii() and value.isdigit() else None
-
-
-def _length(headers: Mapping[str, str]) -> int | None:
-    value = headers.get("content-length", "")
-    return int(value) if value.isascii() and value.isdigit() else None
+def _natural(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 def _content_range(headers: Mapping[str, str]) -> tuple[int | None, int | None]:
     """Read `bytes START-END/TOTAL`."""
     unit, _, rest = headers.get("content-range", "").partition(" ")
     span, _, total = rest.partition("/")
-    start, _, _end = span.partition("-")
-    if unit != "bytes" or not start.isdigit():
+    if unit != "bytes":
         return None, None
-    return int(start), int(total) if total.isdigit() else None
+    return _natural(span.partition("-")[0]), _natural(total)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl as ssl_module
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
@@ -190,9 +190,11 @@ class HttpTransport:
                 timeout=self._timeout(timeout),
             ) as response:
                 answer = await self._read_answer(response)
+        except aiohttp.ConnectionTimeoutError:
+            trouble = f"no connection for {method} {path} within {self._limits.connect:g} s"
         except TimeoutError:
             trouble = f"no answer to {method} {path} within {timeout:g} s"
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: no host name
             trouble = f"no answer to {method} {path}: {_describe(error)}"
         if answer is None:
             raise TransportError(self._redact_text(trouble), sent=payload is None or payload.sent)
@@ -218,8 +220,9 @@ class HttpTransport:
                     break
         except (aiohttp.ClientError, OSError, TimeoutError):
             complete = False
-        headers = _lower(response.headers)
-        return Answer(response.status, headers, self._redact(b"".join(chunks)), complete)
+        headers = {name: self._redact_text(value) for name, value in _lower(response.headers)}
+        body = self._redact(b"".join(chunks)[:MAX_BODY_BYTES])
+        return Answer(response.status, headers, body, complete)
 
     def _redact(self, body: bytes) -> bytes:
         """Take the token out of an answer that repeats it, before anything can log it."""
@@ -271,7 +274,7 @@ class _HttpStream:
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
         self.status = response.status
-        self.headers: Mapping[str, str] = _lower(response.headers)
+        self.headers: Mapping[str, str] = dict(_lower(response.headers))
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it comes; see `Stream.chunks`."""
@@ -287,8 +290,8 @@ class _HttpStream:
             raise TransportError(trouble, sent=True)
 
 
-def _lower(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
+def _lower(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    return ((name.lower(), value) for name, value in headers.items())
 
 
 def _describe(error: BaseException) -> str:

@@ -201,7 +201,7 @@ def read_submission(answer: Answer, *, now: float) -> Submission:
     body = read_body(answer)
     status = answer.status
     given_id = body.request_id if body is not None and is_request_id(body.request_id) else None
-    erring = body is not None and read_error_code(body, status) is not None
+    erring = body is not None and body.has_error_code
     if 200 <= status < 300 and given_id is not None and not erring:
         return Accepted(given_id)
     if status < 500:
@@ -226,7 +226,10 @@ def _refuses(code: int | None, status: int) -> bool:
 
 def _doubt(answer: Answer, body: Body | None, now: float) -> ErrorInfo:
     if body is None or (answer.status < 400 and read_error_code(body, answer.status) is None):
-        why = "an answer without a request id" if body is not None else "an unreadable answer"
+        why = "an unreadable answer"
+        if body is not None:
+            odd = body.has_error_code
+            why = "an unknown kind of error" if odd else "an answer without a request id"
         return ProtocolError(
             f"the service gave {why}", status=answer.status, excerpt=excerpt(answer.body)
         ).info()
@@ -286,8 +289,8 @@ def read_result(answer: Answer, request_id: str, *, now: float) -> Reading:
 def _poll_error(answer: Answer, body: Body, request_id: str, now: float) -> Reading:
     error = api_error(answer, body, request_id, now)
     match error:
-        case NotFoundError() if error.code is not None and family(error.code) == 404:
-            return Gone(error)
+        case NotFoundError() if error.code is not None and error.code // 1000 == 404:
+            return Gone(error)  # a bare 404 as a code is any gateway's, and no verdict
         case AuthenticationError() | PermissionDeniedError() if _is_error_shape(body):
             return Denied(error)
         case RateLimitedError():
