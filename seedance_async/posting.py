@@ -28,9 +28,11 @@ from seedance_async.events import JobFinished, JobSubmitted, SubmissionInDoubt, 
 from seedance_async.handle import Job
 from seedance_async.jobs import ErrorInfo, Failed
 from seedance_async.models import Request, Shape
+from seedance_async.paths import submit_path
 from seedance_async.pool import Slot
 from seedance_async.state import SessionState
-from seedance_async.tracking import Acceptance, Tracker
+from seedance_async.tracking import Tracker
+from seedance_async.tracks import Acceptance
 from seedance_async.wire import (
     Accepted,
     Denied,
@@ -40,7 +42,6 @@ from seedance_async.wire import (
     Trouble,
     Undecided,
     read_submission,
-    submit_path,
 )
 
 __all__ = ["Poster", "Submission", "Verdict", "encode"]

@@ -19,19 +19,18 @@ from seedance_async.download import DownloadRules, download
 from seedance_async.errors import InvalidRequestError, Violation
 from seedance_async.events import Downloaded, Event, GateChanged
 from seedance_async.handle import Job
-from seedance_async.jobs import InProgress, Lost, State, Succeeded
+from seedance_async.jobs import State, Succeeded
 from seedance_async.journal import Journal, SilentJournal
 from seedance_async.mapping import Fanout
 from seedance_async.models import Request
 from seedance_async.pacing import RetryPolicy
+from seedance_async.paths import is_request_id
 from seedance_async.polling import BackoffPolling, Polling
 from seedance_async.state import SessionState, Settings, Statistics, closed_error
 from seedance_async.submitting import Submitter
 from seedance_async.supervisor import see_through
 from seedance_async.tracking import Tracker
 from seedance_async.transport import Transport
-from seedance_async.verdicts import outcome_of
-from seedance_async.wire import Denied, Ended, Gone, Seen, Trouble, is_request_id
 
 if TYPE_CHECKING:
     import ssl as ssl_module
@@ -301,23 +300,7 @@ class Session:
         """
         self._open_state()
         _check_id(request_id)
-        job = self._tracker.known(request_id)
-        reading = await self._tracker.fetch(request_id)
-        model_id = None if job is None else job.model_id
-        match reading:
-            case Seen(status=status):
-                known = job.status if job is not None else None
-                return status or known or InProgress()
-            case Ended():
-                return outcome_of(reading, request_id, model_id)
-            case Gone(error=error):
-                if job is not None and not job.done() and job.status is not None:
-                    return job.status  # accepted a moment ago
-                return Lost(request_id=request_id, error=error.info(), model_id=model_id)
-            case Denied(error=denied):
-                raise denied
-            case Trouble(error=trouble):
-                raise trouble
+        return await self._tracker.look(request_id)
 
     def map(
         self,

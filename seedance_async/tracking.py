@@ -6,9 +6,6 @@ import asyncio
 import logging
 from weakref import WeakValueDictionary
 
-import attrs
-
-from seedance_async.budget import Reservation
 from seedance_async.errors import ProtocolError, SeedanceError, TransportError
 from seedance_async.events import (
     CancelAttempted,
@@ -22,17 +19,17 @@ from seedance_async.jobs import (
     Cancelled,
     CancelResult,
     Failed,
+    InProgress,
     InQueue,
     Lost,
     Outcome,
+    State,
     Status,
     Succeeded,
-    TimedOut,
-    Timings,
 )
-from seedance_async.models import Shape
-from seedance_async.pool import Slot
+from seedance_async.paths import cancel_path, result_path, status_path
 from seedance_async.state import SessionState
+from seedance_async.tracks import Acceptance, Track
 from seedance_async.turnstile import Turn
 from seedance_async.verdicts import cancel_result, is_final, may_queue, outcome_of
 from seedance_async.wire import (
@@ -42,61 +39,14 @@ from seedance_async.wire import (
     Reading,
     Seen,
     Trouble,
-    cancel_path,
     read_cancel,
     read_result,
     read_status,
-    result_path,
-    status_path,
 )
 
-__all__ = ["Acceptance", "Tracker"]
+__all__ = ["Tracker"]
 
 logger = logging.getLogger("seedance_async")
-
-
-@attrs.frozen(kw_only=True)
-class Acceptance:
-    """What is known of a job when its tracking begins.
-
-    Attributes:
-        request_id: Its id.
-        tag: Its name in the journal.
-        slot: Its room in the pool.
-        model_id: None for an attached job.
-        shape: What the poll schedule learns by; None for an attached job.
-        reservation: Its money; None for an attached job.
-        submitted_at: Wall-clock seconds; None for an attached job.
-        accepted_at: Wall-clock seconds; None for an attached job whose age is not known.
-        age: Seconds since acceptance when tracking begins.
-        ours: Whether this session submitted it; attached jobs are never cancelled unasked.
-    """
-
-    request_id: str
-    tag: str
-    slot: Slot
-    model_id: str | None = None
-    shape: Shape | None = None
-    reservation: Reservation | None = None
-    submitted_at: float | None = None
-    accepted_at: float | None = None
-    age: float = 0.0
-    ours: bool = True
-
-
-@attrs.define(eq=False)
-class _Track:
-    """The tracking task's own notes on one job."""
-
-    job: Job
-    facts: Acceptance
-    since: float
-    deadline: float
-    troubles: int = 0
-    retry_after: float | None = None
-    in_progress_at: float | None = None
-    verdict: Outcome | None = None
-    task: asyncio.Task[None] | None = None
 
 
 class Tracker:
@@ -104,7 +54,7 @@ class Tracker:
 
     def __init__(self, state: SessionState) -> None:
         self._state = state
-        self._tracks: dict[str, _Track] = {}
+        self._tracks: dict[str, Track] = {}
         self._jobs: WeakValueDictionary[str, Job] = WeakValueDictionary()
         self._unread: dict[Job, None] = {}
         self._unknown_states: set[str] = set()
@@ -158,7 +108,7 @@ class Tracker:
         """Start the polling task of an accepted job."""
         now = self._state.now()
         job = Job(facts.request_id, self, model_id=facts.model_id, tag=facts.tag)
-        track = _Track(job, facts, now - facts.age, now + self._state.settings.job_timeout)
+        track = Track(job, facts, now - facts.age, now + self._state.settings.job_timeout)
         if facts.ours:
             job.observe(InQueue())
         self._tracks[facts.request_id] = track
@@ -168,6 +118,26 @@ class Tracker:
             self._follow(track), name=f"seedance_async job {facts.request_id}"
         )
         return job
+
+    async def look(self, request_id: str) -> State:
+        """Ask for a job's state once; see `Session.fetch`."""
+        job = self.known(request_id)
+        reading = await self.fetch(request_id)
+        model_id = None if job is None else job.model_id
+        match reading:
+            case Seen(status=status):
+                known = None if job is None else job.status
+                return status or known or InProgress()
+            case Ended():
+                return outcome_of(reading, request_id, model_id)
+            case Gone(error=error):
+                if job is not None and not job.done() and job.status is not None:
+                    return job.status  # accepted a moment ago
+                return Lost(request_id=request_id, error=error.info(), model_id=model_id)
+            case Denied(error=denied):
+                raise denied
+            case Trouble(error=trouble):
+                raise trouble
 
     async def fetch(self, request_id: str) -> Reading:
         """GET a job's result once and read it.
@@ -225,19 +195,21 @@ class Tracker:
         track = self._tracks.get(job.request_id)
         if track is None or track.verdict is not None or track.task is None:
             return
-        outcome = self._timed_out(track, reason)
+        outcome = track.timed_out(self._state.wall(), reason)
         job.end(outcome)
         track.task.cancel()
         self._close(track, outcome)
 
     # --- the polling task ------------------------------------------------------------------
 
-    async def _follow(self, track: _Track) -> None:
+    async def _follow(self, track: Track) -> None:
         try:
             await self._poll_until_over(track)
         except asyncio.CancelledError:
             if not track.job.done():
-                outcome = track.verdict or self._timed_out(track, "its polling task was cancelled")
+                outcome = track.verdict or track.timed_out(
+                    self._state.wall(), "its polling task was cancelled"
+                )
                 track.job.end(outcome)
                 self._close(track, outcome)
             raise
@@ -248,7 +220,7 @@ class Tracker:
                 self._close(track, None)
             raise
 
-    async def _poll_until_over(self, track: _Track) -> None:
+    async def _poll_until_over(self, track: Track) -> None:
         job, state = track.job, self._state
         while not job.done():
             due = min(state.now() + self._next_delay(track), track.deadline)
@@ -259,10 +231,10 @@ class Tracker:
             reading = await self._poll(job)
             await self._take(track, reading)
             if last and not job.done():
-                await self._end(track, self._timed_out(track, self._deadline_reason()))
+                await self._end(track, track.timed_out(self._state.wall(), self._deadline_reason()))
             job.poll_answered()
 
-    def _next_delay(self, track: _Track) -> float:
+    def _next_delay(self, track: Track) -> float:
         if track.troubles:
             return self._state.settings.retry.poll_backoff(track.troubles - 1, track.retry_after)
         age = self._state.now() - track.since
@@ -296,7 +268,7 @@ class Tracker:
         reading = read_status(answer, request_id, now=state.wall())
         return reading if isinstance(reading, Seen) and reading.status is not None else None
 
-    async def _take(self, track: _Track, reading: Reading) -> None:
+    async def _take(self, track: Track, reading: Reading) -> None:
         """Turn what a poll read into a change of the job."""
         match reading:
             case Seen(status=status):
@@ -308,7 +280,7 @@ class Tracker:
                     reading,
                     track.job.request_id,
                     track.facts.model_id,
-                    self._timings(track, reading),
+                    track.timings(self._state.wall(), reading),
                 )
                 await self._end(track, outcome)
             case Denied(error=error):
@@ -321,13 +293,13 @@ class Tracker:
                         request_id=track.job.request_id,
                         error=error.info(),
                         model_id=track.facts.model_id,
-                        timings=self._timings(track),
+                        timings=track.timings(self._state.wall()),
                     )
                     await self._end(track, lost)
             case Trouble(error=error, retry_after=retry_after):
                 self._trouble(track, error, retry_after)
 
-    def _observe(self, track: _Track, status: Status) -> None:
+    def _observe(self, track: Track, status: Status) -> None:
         if isinstance(status, InQueue):
             before = track.job.status
             if status.position is None and isinstance(before, InQueue):
@@ -346,7 +318,7 @@ class Tracker:
                 StatusChanged(at=self._state.wall(), request_id=track.job.request_id, status=status)
             )
 
-    def _trouble(self, track: _Track, error: SeedanceError, retry_after: float | None) -> None:
+    def _trouble(self, track: Track, error: SeedanceError, retry_after: float | None) -> None:
         track.troubles += 1
         track.retry_after = retry_after
         self._state.retries += 1
@@ -359,12 +331,12 @@ class Tracker:
             )
         )
 
-    def _deny(self, track: _Track, error: SeedanceError) -> None:
+    def _deny(self, track: Track, error: SeedanceError) -> None:
         logger.warning("job %s is no longer tracked: %s", track.job.request_id, error)
         track.job.fail(error)
         self._close(track, None)
 
-    async def _end(self, track: _Track, outcome: Outcome) -> None:
+    async def _end(self, track: Track, outcome: Outcome) -> None:
         """Write the outcome down, then tell those who wait."""
         track.verdict = outcome
         if isinstance(outcome, Succeeded):
@@ -376,7 +348,7 @@ class Tracker:
         track.job.end(outcome)
         self._close(track, outcome)
 
-    def _close(self, track: _Track, outcome: Outcome | None) -> None:
+    def _close(self, track: Track, outcome: Outcome | None) -> None:
         """Give back the slot and settle the money."""
         facts, state = track.facts, self._state
         if self._tracks.get(facts.request_id) is track:
@@ -391,26 +363,6 @@ class Tracker:
         facts.slot.release()
         if outcome is not None:
             state.emit(JobFinished(at=state.wall(), outcome=outcome, tag=facts.tag))
-
-    def _timings(self, track: _Track, ended: Ended | None = None) -> Timings:
-        return Timings(
-            submitted_at=track.facts.submitted_at,
-            accepted_at=track.facts.accepted_at,
-            in_progress_at=track.in_progress_at,
-            known_at=self._state.wall(),
-            created_at=ended.created_at if ended else None,
-            finished_at=ended.finished_at if ended else None,
-        )
-
-    def _timed_out(self, track: _Track, reason: str) -> TimedOut:
-        status = track.job.status
-        return TimedOut(
-            request_id=track.job.request_id,
-            reason=reason,
-            last_seen=None if isinstance(status, Outcome) else status,
-            model_id=track.facts.model_id,
-            timings=self._timings(track),
-        )
 
     def _deadline_reason(self) -> str:
         return f"its deadline of {self._state.settings.job_timeout:g} s passed"

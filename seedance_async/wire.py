@@ -6,7 +6,6 @@ Pure: no I/O, no clock. Each rule names the section of the service's description
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -34,6 +33,7 @@ from seedance_async.errors import (
     SeedanceError,
 )
 from seedance_async.jobs import CancelResult, ErrorInfo, InProgress, InQueue, Output, Status
+from seedance_async.paths import is_request_id
 
 __all__ = [
     "Accepted",
@@ -47,44 +47,11 @@ __all__ = [
     "Submission",
     "Trouble",
     "Undecided",
-    "cancel_path",
-    "is_request_id",
     "read_cancel",
     "read_result",
     "read_status",
     "read_submission",
-    "result_path",
-    "status_path",
-    "submit_path",
 ]
-
-_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
-
-
-def is_request_id(text: object) -> bool:
-    """Tell whether `text` can stand as a request id in a URL (section 1)."""
-    return isinstance(text, str) and _REQUEST_ID.fullmatch(text) is not None
-
-
-def submit_path(model_id: str) -> str:
-    """Return the path of a submission; the id's slashes stay raw segments (section 1)."""
-    return f"/v1/models/{model_id}"
-
-
-def status_path(request_id: str) -> str:
-    """Return the path of a job's status (section 2)."""
-    return f"/v1/requests/{request_id}/status"
-
-
-def result_path(request_id: str) -> str:
-    """Return the path of a job's result, its cost included (section 3)."""
-    return f"/v1/requests/{request_id}/result?include_cost=true"
-
-
-def cancel_path(request_id: str) -> str:
-    """Return the path that cancels a job (section 4)."""
-    return f"/v1/requests/{request_id}/cancel"
-
 
 # --- what an answer can turn out to be -----------------------------------------------------
 

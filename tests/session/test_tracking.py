@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from itertools import pairwise
 from typing import Any
 
 import anyio
@@ -380,9 +381,7 @@ def test_requests_per_second_bound_all_requests() -> None:
             async with session.map(fox(number) for number in range(50)) as results:
                 count = sum([1 async for _done in results])
         assert count == 50
-        assert all(
-            later - earlier >= 0.199 for earlier, later in zip(times, times[1:], strict=False)
-        )
+        assert all(later - earlier >= 0.199 for earlier, later in pairwise(times))
 
     run(main)
     scene.judge()
