@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Generator
+import logging
+from collections.abc import AsyncIterator, Callable, Generator
 from typing import Protocol
 
 from seedance_async.errors import (
@@ -27,7 +28,9 @@ from seedance_async.jobs import (
     TimedOut,
 )
 
-__all__ = ["Job", "Tracking", "error_of"]
+__all__ = ["Job", "Tracking", "error_of", "report"]
+
+logger = logging.getLogger("seedance_async")
 
 
 class Tracking(Protocol):
@@ -286,3 +289,15 @@ def error_of(outcome: Failed | Cancelled | TimedOut | Lost | InDoubt) -> Seedanc
             return SubmissionInDoubtError(
                 error, model_id=model_id or "an unknown model", candidate_id=candidate_id
             )
+
+
+async def report(job: Job, on_update: Callable[[State], object]) -> None:
+    """Call `on_update` with each update of a job; its errors are logged once and harm nothing."""
+    failed = False
+    async for update in job.updates():
+        try:
+            on_update(update)
+        except Exception:  # a bad callback is its own trouble (promise 5)
+            if not failed:
+                logger.exception("on_update failed; further failures of it are not logged")
+            failed = True

@@ -131,6 +131,7 @@ class HttpTransport:
     ) -> None:
         self._base_url = base_url
         self._secret = token.reveal()
+        self._secret_bytes = self._secret.encode()
         self._limits = limits or Limits()
         self._proxy_rule = ProxyRule(proxy)
         self._proxy = self._proxy_rule(base_url)
@@ -226,7 +227,7 @@ class HttpTransport:
 
     def _redact(self, body: bytes) -> bytes:
         """Take the token out of an answer that repeats it, before anything can log it."""
-        return body.replace(self._secret.encode(), b"[token]")
+        return body.replace(self._secret_bytes, b"[token]")
 
     def _redact_text(self, text: str) -> str:
         return text.replace(self._secret, "[token]")

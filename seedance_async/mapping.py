@@ -27,6 +27,7 @@ from seedance_async.submitting import Submitter
 
 __all__ = ["Done", "Fanout"]
 
+R = TypeVar("R", bound=Request)
 K = TypeVar("K")
 
 _STOPPING = (SubmittingStoppedError, BudgetExceededError, LedgerError, SessionClosedError)
@@ -35,7 +36,7 @@ _MAX_UNREAD = 1000
 
 
 @attrs.frozen
-class Done(Generic[K]):
+class Done(Generic[R, K]):
     """One request of a fan-out and how it ended.
 
     Attributes:
@@ -47,11 +48,11 @@ class Done(Generic[K]):
 
     index: int
     key: K
-    request: Request
+    request: R
     outcome: Outcome
 
 
-class Fanout(Generic[K]):
+class Fanout(Generic[R, K]):
     """What `Session.map` gives: submits while it is entered, yields each `Done`.
 
     Left by an exception or a cancellation, it makes the session's `on_abort` attempt for the jobs
@@ -62,23 +63,27 @@ class Fanout(Generic[K]):
         self,
         state: SessionState,
         submitter: Submitter,
-        requests: Iterable[Request] | AsyncIterable[Request],
+        requests: Iterable[R] | AsyncIterable[R],
         *,
-        key: Callable[[Request], K] | None,
+        key: Callable[[R], K] | None,
         ordered: bool,
     ) -> None:
         self._state = state
         self._submitter = submitter
         self._requests = requests
         self._key = key
-        self._results: _Results[K] = _Results(ordered=ordered)
+        self._results: _Results[R, K] = _Results(ordered=ordered)
         self._tasks: set[asyncio.Task[None]] = set()
         self._jobs: set[Job] = set()
+        self._entered = False
         self._fed = False
         self._error: Exception | None = None
 
-    async def __aenter__(self) -> Fanout[K]:
+    async def __aenter__(self) -> Fanout[R, K]:
         """Begin to submit."""
+        if self._entered:
+            raise RuntimeError("a map is entered once; call session.map again")
+        self._entered = True
         self._start(self._feed(), "map")
         return self
 
@@ -97,10 +102,10 @@ class Fanout(Generic[K]):
         if self._tasks:
             await asyncio.wait(set(self._tasks))
 
-    def __aiter__(self) -> AsyncIterator[Done[K]]:
+    def __aiter__(self) -> AsyncIterator[Done[R, K]]:
         return self
 
-    async def __anext__(self) -> Done[K]:
+    async def __anext__(self) -> Done[R, K]:
         """Return the next result, in the order of completion, or of the input if `ordered`.
 
         Raises:
@@ -108,6 +113,8 @@ class Fanout(Generic[K]):
             BudgetExceededError: The same for the budget.
             Exception: What the input or `key` raised, after all that ran has been yielded.
         """
+        if not self._entered:
+            raise RuntimeError("use `async with session.map(...) as results:` before iterating")
         while True:
             over = self._fed and not self._tasks
             done = self._results.take(flush=over)
@@ -144,7 +151,7 @@ class Fanout(Generic[K]):
         finally:
             self._fed = True
 
-    async def _feed_one(self, index: int, request: Request) -> None:
+    async def _feed_one(self, index: int, request: R) -> None:
         """Start one request and wait until it has its slot: the input is read no faster."""
         while self._results.unread >= _MAX_UNREAD:
             await self._results.change()
@@ -155,7 +162,7 @@ class Fanout(Generic[K]):
         task.add_done_callback(lambda _task: granted.set())
         await granted.wait()
 
-    async def _run(self, index: int, key: K, request: Request, granted: asyncio.Event) -> None:
+    async def _run(self, index: int, key: K, request: R, granted: asyncio.Event) -> None:
         try:
             outcome = await self._outcome(request, granted)
         except _STOPPING as error:
@@ -164,7 +171,7 @@ class Fanout(Generic[K]):
             return
         self._results.put(Done(index, key, request, outcome))
 
-    async def _outcome(self, request: Request, granted: asyncio.Event) -> Outcome:
+    async def _outcome(self, request: R, granted: asyncio.Event) -> Outcome:
         try:
             job = await self._submitter.submit(request, None, on_slot=granted.set)
         except _STOPPING:
@@ -185,18 +192,18 @@ class Fanout(Generic[K]):
                 self._jobs.discard(job)
 
 
-class _Results(Generic[K]):
+class _Results(Generic[R, K]):
     """The results that nobody has taken yet, in the order in which they may be taken."""
 
     def __init__(self, *, ordered: bool) -> None:
         self._ordered = ordered
-        self._ready: deque[Done[K]] = deque()
-        self._held: dict[int, Done[K]] = {}
+        self._ready: deque[Done[R, K]] = deque()
+        self._held: dict[int, Done[R, K]] = {}
         self._next_index = 0
         self._changed = asyncio.Event()
         self.unread = 0
 
-    def put(self, done: Done[K]) -> None:
+    def put(self, done: Done[R, K]) -> None:
         """Add a result."""
         if self._ordered:
             self._held[done.index] = done
@@ -204,7 +211,7 @@ class _Results(Generic[K]):
             self._ready.append(done)
         self.tell()
 
-    def take(self, *, flush: bool) -> Done[K] | None:
+    def take(self, *, flush: bool) -> Done[R, K] | None:
         """Return the next result; `flush` passes over indices that will never come."""
         if self._ordered:
             if flush and self._held:
@@ -231,7 +238,7 @@ class _Results(Generic[K]):
         self._changed.set()
 
 
-async def _each(requests: Iterable[Request] | AsyncIterable[Request]) -> AsyncIterator[Request]:
+async def _each(requests: Iterable[R] | AsyncIterable[R]) -> AsyncIterator[R]:
     if isinstance(requests, AsyncIterable):
         async for request in requests:
             yield request

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import time
 import warnings
 from collections.abc import AsyncIterable, Callable, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from seedance_async.budget import Budget
 from seedance_async.closing import Closing
@@ -18,7 +17,7 @@ from seedance_async.credentials import Token, find_token, resolve_base_url
 from seedance_async.download import DownloadRules, download
 from seedance_async.errors import InvalidRequestError, Violation
 from seedance_async.events import Downloaded, Event, GateChanged
-from seedance_async.handle import Job
+from seedance_async.handle import Job, report
 from seedance_async.jobs import State, Succeeded
 from seedance_async.journal import Journal, SilentJournal
 from seedance_async.mapping import Fanout
@@ -39,7 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Session"]
 
-logger = logging.getLogger("seedance_async")
+R = TypeVar("R", bound=Request)
+K = TypeVar("K")
 
 
 class Session:
@@ -261,7 +261,7 @@ class Session:
         job = await self.submit(request, tag=tag)
         try:
             if on_update is not None:
-                await _report(job, on_update)
+                await report(job, on_update)
             return await job
         except asyncio.CancelledError:
             if not job.done() and self._settings.on_abort == "cancel":
@@ -302,13 +302,31 @@ class Session:
         _check_id(request_id)
         return await self._tracker.look(request_id)
 
+    @overload
     def map(
         self,
-        requests: Iterable[Request] | AsyncIterable[Request],
+        requests: Iterable[R] | AsyncIterable[R],
         *,
-        key: Callable[[Request], Any] | None = None,
+        key: None = None,
         ordered: bool = False,
-    ) -> Fanout[Any]:
+    ) -> Fanout[R, int]: ...
+
+    @overload
+    def map(
+        self,
+        requests: Iterable[R] | AsyncIterable[R],
+        *,
+        key: Callable[[R], K],
+        ordered: bool = False,
+    ) -> Fanout[R, K]: ...
+
+    def map(
+        self,
+        requests: Iterable[R] | AsyncIterable[R],
+        *,
+        key: Callable[[R], Any] | None = None,
+        ordered: bool = False,
+    ) -> Fanout[R, Any]:
         """Fan out many requests; use as `async with session.map(...) as results: async for ...`.
 
         The input is read lazily, one request ahead of the pool. Outcomes are values: one that
@@ -382,17 +400,6 @@ class Session:
         state = self._open_state()
         state.gate.reopen()
         state.emit(GateChanged(at=state.wall(), open=True, reason="reopen"))
-
-
-async def _report(job: Job, on_update: Callable[[State], object]) -> None:
-    failed = False
-    async for update in job.updates():
-        try:
-            on_update(update)
-        except Exception:  # a bad callback is its own trouble (promise 5)
-            if not failed:
-                logger.exception("on_update failed; further failures of it are not logged")
-            failed = True
 
 
 def _check_id(request_id: str) -> None:

@@ -112,7 +112,8 @@ class SessionState:
         self.closing = False
         self.aborting = False
         self.paused_until = 0.0
-        self.submitted = self.polls = self.retries = self.limited = self.untracked = 0
+        self.submitted = self.polls = self.retries = self.limited = self.doubts = 0
+        self.untracked_ids: set[str] = set()
         self._callback_failed = False
 
     def now(self) -> float:
@@ -183,7 +184,7 @@ class SessionState:
             in_flight=self.pool.submitting + self.pool.tracked,
             submitting=self.pool.submitting,
             waiting=self.pool.waiting,
-            untracked=self.untracked,
+            untracked=len(self.untracked_ids) + self.doubts,
             submitted=self.submitted,
             polls=self.polls,
             retries=self.retries,

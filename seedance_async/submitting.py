@@ -58,7 +58,7 @@ class Submitter:
             return await self._submit_in_slot(submission)
         except SubmissionInDoubtError:
             slot.release()  # the money stays reserved: it may be billed
-            state.untracked += 1
+            state.doubts += 1
             raise
         except BaseException:
             if not submission.left:
@@ -186,7 +186,7 @@ class Submitter:
         if not isinstance(verdict, Job):
             if isinstance(verdict, SubmissionInDoubtError):
                 submission.slot.release()
-                self._state.untracked += 1
+                self._state.doubts += 1
             else:
                 self._give_back(submission)
             logger.info("submission %s, whose caller has gone: %s", submission.tag, verdict)

@@ -111,6 +111,7 @@ class Tracker:
         track = Track(job, facts, now - facts.age, now + self._state.settings.job_timeout)
         if facts.ours:
             job.observe(InQueue())
+        self._state.untracked_ids.discard(facts.request_id)
         self._tracks[facts.request_id] = track
         self._jobs[facts.request_id] = job
         self._unread[job] = None
@@ -236,7 +237,7 @@ class Tracker:
 
     def _next_delay(self, track: Track) -> float:
         if track.troubles:
-            return self._state.settings.retry.poll_backoff(track.troubles - 1, track.retry_after)
+            return track.backoff
         age = self._state.now() - track.since
         return self._state.schedule.next_delay(track.facts.shape, age, track.job.polls)
 
@@ -272,7 +273,7 @@ class Tracker:
         """Turn what a poll read into a change of the job."""
         match reading:
             case Seen(status=status):
-                track.troubles, track.retry_after = 0, None
+                track.troubles = 0
                 if status is not None:
                     self._observe(track, status)
             case Ended():
@@ -319,14 +320,14 @@ class Tracker:
             )
 
     def _trouble(self, track: Track, error: SeedanceError, retry_after: float | None) -> None:
+        track.backoff = self._state.settings.retry.poll_backoff(track.troubles, retry_after)
         track.troubles += 1
-        track.retry_after = retry_after
         self._state.retries += 1
         self._state.emit(
             RetryScheduled(
                 at=self._state.wall(),
                 request_id=track.job.request_id,
-                delay=retry_after or 0.0,
+                delay=track.backoff,
                 why=str(error),
             )
         )
@@ -353,7 +354,8 @@ class Tracker:
         facts, state = track.facts, self._state
         if self._tracks.get(facts.request_id) is track:
             del self._tracks[facts.request_id]
-        state.untracked += not is_final(outcome)
+        if not is_final(outcome):
+            state.untracked_ids.add(facts.request_id)
         if facts.reservation is not None and isinstance(outcome, Succeeded | Failed | Cancelled):
             state.account.settle(
                 facts.reservation, outcome.cost_usd, succeeded=isinstance(outcome, Succeeded)

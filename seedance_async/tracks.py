@@ -47,14 +47,22 @@ class Acceptance:
 
 @attrs.define(eq=False)
 class Track:
-    """The tracking task's own notes on one job."""
+    """The tracking task's own notes on one job.
+
+    Attributes:
+        since: When it was accepted, in loop time.
+        deadline: When it is given up, in loop time.
+        troubles: Polls in a row that brought no news.
+        backoff: Seconds to wait after the last of them.
+        verdict: The outcome, while it is being written down.
+    """
 
     job: Job
     facts: Acceptance
     since: float
     deadline: float
     troubles: int = 0
-    retry_after: float | None = None
+    backoff: float = 0.0
     in_progress_at: float | None = None
     verdict: Outcome | None = None
     task: asyncio.Task[None] | None = None

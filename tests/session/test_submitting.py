@@ -467,9 +467,9 @@ def test_map_turns_every_end_into_a_value_and_raises_when_submitting_stops() -> 
             scene.wire.script = refuse_posts(Answer(502, {}, b""))
             stopped: list[object] = []
             with pytest.raises(SubmittingStoppedError):
-                async with session.map((fox(n) for n in range(50, 90)), key=repr) as results:
-                    async for done in results:
-                        stopped.append(done.outcome)
+                async with session.map((fox(n) for n in range(50, 90)), key=repr) as rest:
+                    async for ended in rest:
+                        stopped.append(ended.outcome)
             assert 3 <= len(stopped) <= 3 + 8
             assert all(isinstance(outcome, InDoubt) for outcome in stopped)
 

@@ -1,0 +1,58 @@
+"""The README's Python runs, and its set-up commands are two."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+from seedance_async.simulator import Simulator
+from seedance_async.simulator.web import serve
+
+README = Path(__file__).parent.parent / "README.md"
+TEXT = README.read_text("utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
+def test_each_python_block_runs_as_it_stands(
+    block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a simulator at speed 200, in a folder of its own. Real sockets, so real time."""
+    monkeypatch.chdir(tmp_path)
+    if "asyncio.run(main())" in block:
+        exec(compile(block.replace("speed=20", "speed=200"), "README.md", "exec"), {})
+        assert (tmp_path / "fox.mp4").stat().st_size > 1000
+        return
+    if "def test_my_app" in block:
+        names: dict[str, object] = {}
+        exec(compile(block, "README.md", "exec"), names)
+        names["test_my_app"]()  # type: ignore[operator]
+        return
+    asyncio.run(_run(block, monkeypatch))
+
+
+async def _run(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serve(Simulator(speed=200)) as service:
+        monkeypatch.setenv("RUNCOMFY_TOKEN", "simulator-token")
+        monkeypatch.setenv("RUNCOMFY_MODEL_API_BASE", service.base_url)
+        code = compile(block, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        result = eval(code, {"__name__": "readme"})
+        if inspect.isawaitable(result):
+            await result
+
+
+def test_there_are_exactly_two_set_up_commands_and_an_early_example() -> None:
+    """The gate runs these two lines; the first example stands within 30 lines."""
+    assert len(re.findall(r"^python3 -m venv \.venv && ", TEXT, re.MULTILINE)) == 2
+    assert TEXT[: TEXT.index("asyncio.run(main())")].count("\n") < 30
+
+
+def test_links_lead_somewhere() -> None:
+    """Every relative link names a file or folder of the project."""
+    for target in re.findall(r"\]\(([^)#:]+)\)", TEXT):
+        assert (README.parent / target).exists(), target
