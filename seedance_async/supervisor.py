@@ -43,7 +43,8 @@ class Supervisor:
     def start(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
         """Start a task that this supervisor owns; an error in it is logged, never raised."""
         loop = asyncio.get_running_loop()
-        task = loop.create_task(work, name=name, context=self._context)
+        # A copy each: an eager task of a task that is running would enter one context twice.
+        task = loop.create_task(work, name=name, context=self._context.copy())
         self._tasks.add(task)
         self._idle.clear()
         task.add_done_callback(self._ended)
