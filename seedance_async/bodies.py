@@ -54,12 +54,19 @@ class Answer:
         headers: Header names in lower case.
         body: At most `MAX_BODY_BYTES`.
         complete: False if the body broke off, or was longer than that.
+        secret: The token that went with the request: what is shown to a person must not hold it,
+            however the service spells it.
     """
 
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes = attrs.field(repr=False)
     complete: bool = True
+    secret: str = attrs.field(default="", repr=False)
+
+    def excerpt(self, value: object) -> str:
+        """Return a part of this answer as a person may see it: one line, without the token."""
+        return excerpt(value, self.secret)
 
 
 @attrs.frozen
@@ -182,7 +189,8 @@ def read_body(answer: Answer) -> Body | None:
     return attrs.evolve(body, has_error_code=bool(value.get("error_code")))
 
 
-def excerpt(value: object) -> str:
+def excerpt(value: object, secret: str = "") -> str:
+    """Return text, bytes or JSON as one line of at most 300 characters, without `secret`."""
     if isinstance(value, bytes):
         text = value[: 4 * _EXCERPT].decode("utf-8", "replace")
     elif isinstance(value, str):
@@ -192,6 +200,9 @@ def excerpt(value: object) -> str:
             text = json.dumps(value, ensure_ascii=False, default=str)
         except RecursionError:  # what could just be read may be too deep to be written
             text = "(nested too deeply to be shown)"
+    text = text.encode("utf-8", "backslashreplace").decode()  # lone surrogates stay visible
+    if secret:
+        text = text.replace(secret, "[token]")
     return "".join(char if char.isprintable() else " " for char in text[:_EXCERPT]).strip()
 
 
@@ -242,10 +253,10 @@ def api_error(answer: Answer, body: Body | None, request_id: str | None, now: fl
     if body is not None:
         message = body.error_message or body.message
         found = body.detail if body.detail is not None else body.error
-        detail = excerpt(found) if found else None
+        detail = answer.excerpt(found) if found else None
     else:
-        detail = excerpt(answer.body) or None
-    message = excerpt(message or detail or "the service gave no message")
+        detail = answer.excerpt(answer.body) or None
+    message = answer.excerpt(message or detail or "the service gave no message")
     kind = _error_class(code, answer.status)
     if issubclass(kind, RateLimitedError):
         return kind(

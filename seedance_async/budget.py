@@ -6,7 +6,8 @@ Pure: the session and the batch ask before they submit and tell what came of it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
 
 import attrs
 
@@ -22,12 +23,12 @@ def to_micro(usd: float | str | Decimal) -> int:
         ValueError: Not a finite amount of zero or more.
     """
     try:
-        amount = Decimal(str(usd))
-    except InvalidOperation:
+        micro = Decimal(str(usd)) * 1_000_000
+    except ArithmeticError:  # no number, or one beyond what decimals hold
         raise ValueError(f"not an amount of USD: {usd!r}") from None
-    if not amount.is_finite() or amount < 0:
+    if not micro.is_finite() or micro < 0:
         raise ValueError(f"an amount of USD must be zero or more (given: {usd!r})")
-    return int((amount * 1_000_000).to_integral_value(ROUND_HALF_UP))
+    return int(micro.to_integral_value(ROUND_HALF_UP))
 
 
 def to_usd(micro: int) -> float:
@@ -36,6 +37,15 @@ def to_usd(micro: int) -> float:
 
 
 Price = float | Mapping[str, float] | None
+
+
+def _amounts(_owner: object, field: attrs.Attribute[Any], value: Price) -> None:
+    try:
+        for amount in value.values() if isinstance(value, Mapping) else [value]:
+            if amount is not None:
+                to_micro(amount)
+    except ValueError as error:
+        raise ValueError(f"{field.name}: {error}") from None
 
 
 @attrs.frozen
@@ -49,11 +59,14 @@ class Budget:
         usd: The bound, in USD: settled costs, reservations and the next estimate stay within it.
         price_per_second: USD for each second of video.
         price_per_video: USD for each video; counts where no price per second is known.
+
+    Raises:
+        ValueError: An amount is negative or no number.
     """
 
-    usd: float
-    price_per_second: Price = None
-    price_per_video: Price = None
+    usd: float = attrs.field(validator=_amounts)
+    price_per_second: Price = attrs.field(default=None, validator=_amounts)
+    price_per_video: Price = attrs.field(default=None, validator=_amounts)
 
     def estimate(self, shape: Shape) -> int | None:
         """Return a generation's price in micro-dollars; None where no price is known."""

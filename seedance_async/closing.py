@@ -35,7 +35,7 @@ class Closing:
             await self._submitter.settled()
             reason = "the session was aborted" if abort else "the session's exit_timeout passed"
             for job in self._tracker.tracked:
-                self._tracker.detach(job, reason)
+                await self._tracker.detach(job, reason)
             await self._wait_for_idle(self._state.settings.cancel_timeout)
             for job in self._tracker.unread:
                 self._log_unread(job)

@@ -29,6 +29,9 @@ __all__ = ["DownloadRules", "DownloadedFile", "download", "refuse_url"]
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS: Final = 5
 _MAYBE_LATER: Final = frozenset({403, 404, 410})
+_BOXES: Final = frozenset(
+    b"ftyp styp moov mdat moof mfra sidx ssix free skip wide uuid meta pdin".split()
+)
 _NOT_VIDEO: Final = ("text/", "application/json", "application/xml", "application/xhtml")
 
 
@@ -124,8 +127,12 @@ class _Sink:
         self.path.replace(target)
         return DownloadedFile(target, self.size, self._digest.hexdigest())
 
-    def is_whole_mp4(self) -> bool:
-        """Tell whether the boxes of an MP4 end exactly where the file ends; True for others."""
+    def is_whole_mp4(self, promised: bool) -> bool:
+        """Tell whether the boxes of an MP4 end where the file ends; True for what is none.
+
+        Args:
+            promised: The size is the promised one; then a few bytes after the last box pass.
+        """
         if self.head[4:8] != b"ftyp":
             return True
         assert self._file is not None
@@ -136,7 +143,9 @@ class _Sink:
                 file.seek(offset)
                 header = file.read(16)
                 if len(header) < 8:
-                    return False  # cut within a box's header
+                    return promised  # else cut within a box's header
+                if header[4:8] not in _BOXES:
+                    return True  # no MP4 that we know, or something behind its end
                 size = int.from_bytes(header[:4])
                 if size == 1 and len(header) == 16:
                     size = int.from_bytes(header[8:16])
@@ -306,7 +315,8 @@ class _Fetch:
         if self.sink.head.lstrip()[:1] in (b"<", b"{"):
             self._etag = None
             return _Trouble("the server sends text, not a video")
-        if total is None and not await in_thread(self.sink.is_whole_mp4):
+        # Even a promised length may be the length of a file that was cut on the server.
+        if not await in_thread(self.sink.is_whole_mp4, total is not None):
             self._etag = None
             return _Trouble("the video is cut short")
         return None

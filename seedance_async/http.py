@@ -21,13 +21,14 @@ from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
 
 from seedance_async.__about__ import __version__
-from seedance_async.bodies import MAX_BODY_BYTES, Answer
+from seedance_async.bodies import MAX_BODY_BYTES, Answer, excerpt
 from seedance_async.credentials import Token, is_loopback
 from seedance_async.errors import TransportError
 from seedance_async.heads import Head, PrivateAddressError, is_private_host
 
 __all__ = ["HttpTransport", "Limits", "ProxyRule", "fetch_head"]
 
+_HEAD_SECONDS: Final = 30.0
 _USER_AGENT: Final = f"seedance-async/{__version__} aiohttp/{aiohttp.__version__}"
 
 
@@ -131,7 +132,6 @@ class HttpTransport:
     ) -> None:
         self._base_url = base_url
         self._secret = token.reveal()
-        self._secret_bytes = self._secret.encode()
         self._limits = limits or Limits()
         self._proxy_rule = ProxyRule(proxy)
         self._proxy = self._proxy_rule(base_url)
@@ -221,13 +221,9 @@ class HttpTransport:
                     break
         except (aiohttp.ClientError, OSError, TimeoutError):
             complete = False
-        headers = {name: self._redact_text(value) for name, value in _lower(response.headers)}
-        body = self._redact(b"".join(chunks)[:MAX_BODY_BYTES])
-        return Answer(response.status, headers, body, complete)
-
-    def _redact(self, body: bytes) -> bytes:
-        """Take the token out of an answer that repeats it, before anything can log it."""
-        return body.replace(self._secret_bytes, b"[token]")
+        body = b"".join(chunks)[:MAX_BODY_BYTES]
+        headers = dict(_lower(response.headers))
+        return Answer(response.status, headers, body, complete, self._secret)
 
     def _redact_text(self, text: str) -> str:
         return text.replace(self._secret, "[token]")
@@ -248,9 +244,9 @@ class HttpTransport:
                 timeout=self._timeout(None, self._limits.stall),
             )
         except TimeoutError:
-            trouble = f"no answer from {urlsplit(url).netloc} in time"
+            trouble = f"no answer from {_place(url)} in time"
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            trouble = f"no answer from {urlsplit(url).netloc}: {_describe(error)}"
+            trouble = f"no answer from {_place(url)}: {_describe(error)}"
         if response is None:
             raise TransportError(self._redact_text(trouble), sent=True)
         try:
@@ -295,13 +291,19 @@ def _lower(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     return ((name.lower(), value) for name, value in headers.items())
 
 
+def _place(url: str) -> str:
+    """Return the host and port of what may be no URL at all."""
+    return url.partition("://")[2].partition("/")[0] or url
+
+
 def _describe(error: BaseException) -> str:
     """Return an error's text without the request that aiohttp's errors carry along."""
     if isinstance(error, aiohttp.ClientResponseError):
-        return f"{type(error).__name__}: {error.status} {error.message}"
+        # The message may hold all that came where HTTP was expected.
+        return f"{type(error).__name__}: {error.status} {excerpt(error.message)}"
     if isinstance(error, aiohttp.ClientProxyConnectionError):
         return "the proxy cannot be reached"
-    return f"{type(error).__name__}: {str(error) or 'no further details'}"
+    return f"{type(error).__name__}: {excerpt(str(error)) or 'no further details'}"
 
 
 class _PublicResolver(aiohttp.abc.AbstractResolver):
@@ -336,17 +338,18 @@ async def fetch_head(url: str, *, first_bytes: int) -> Head:
     async with aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=30, sock_connect=10),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
         headers={"User-Agent": _USER_AGENT, "Accept-Encoding": "identity"},
     ) as session:
         try:
-            for _ in range(6):
-                if is_private_host(urlsplit(url).hostname or ""):
-                    raise PrivateAddressError(f"{url} leads to a private address")
-                head, location = await _get_head(session, url, first_bytes)
-                if location is None:
-                    return head
-                url = urljoin(url, location)
+            async with asyncio.timeout(_HEAD_SECONDS):
+                for _ in range(6):
+                    if is_private_host(urlsplit(url).hostname or ""):
+                        raise PrivateAddressError(f"{url} leads to a private address")
+                    head, location = await _get_head(session, url, first_bytes)
+                    if location is None:
+                        return head
+                    url = urljoin(url, location)
         except TimeoutError:
             raise TransportError(f"no answer from {url} in time", sent=True) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:

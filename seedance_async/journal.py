@@ -160,11 +160,16 @@ class FileJournal:
     def entries(self) -> list[JournalEntry]:
         """Return the last known state of each submission; torn lines are passed over.
 
-        Reads the whole file at once: call it in a thread from a running loop.
+        What is told of a job under another tag, as by an `attach` without one, is told of the
+        submission that brought its id. Reads the whole file at once: call it in a thread from a
+        running loop.
         """
         found: dict[str, JournalEntry] = {}
+        tags: dict[str, str] = {}
         for record in self._records():
             tag = record["tag"]
+            if request_id := record.get("request_id"):
+                tag = tags.setdefault(request_id, tag)
             before = found.get(tag, JournalEntry(tag, record["state"]))
             found[tag] = JournalEntry(
                 tag,

@@ -11,7 +11,6 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from seedance_async.errors import (
-    ApiError,
     BudgetExceededError,
     LedgerError,
     SeedanceError,
@@ -111,7 +110,8 @@ class Fanout(Generic[R, K]):
         Raises:
             SubmittingStoppedError: Submitting stopped; all that ran has been yielded before.
             BudgetExceededError: The same for the budget.
-            Exception: What the input or `key` raised, after all that ran has been yielded.
+            Exception: What the input, a request or `key` raised, after all that ran has been
+                yielded.
         """
         if not self._entered:
             raise RuntimeError("use `async with session.map(...) as results:` before iterating")
@@ -165,7 +165,7 @@ class Fanout(Generic[R, K]):
     async def _run(self, index: int, key: K, request: R, granted: asyncio.Event) -> None:
         try:
             outcome = await self._outcome(request, granted)
-        except _STOPPING as error:
+        except Exception as error:  # noqa: BLE001  submitting stopped, or a bug; for the consumer
             self._error = self._error or error
             self._results.unread -= 1
             return
@@ -185,7 +185,7 @@ class Fanout(Generic[R, K]):
         self._jobs.add(job)
         try:
             return await job.wait()
-        except ApiError as error:
+        except SeedanceError as error:  # it is no longer tracked, and runs on
             return TimedOut(request_id=job.request_id, reason=str(error), model_id=request.model_id)
         finally:
             if job.done():

@@ -45,6 +45,11 @@ def _positive(_owner: object, field: attrs.Attribute[float], value: float) -> No
         raise ValueError(f"{field.name} must be a positive number of seconds (given: {value!r})")
 
 
+def _growth(_owner: object, field: attrs.Attribute[float], value: float) -> None:
+    if not 1 <= value <= 10:
+        raise ValueError(f"{field.name} must be a number from 1 to 10 (given: {value!r})")
+
+
 @attrs.frozen
 class FixedPolling:
     """Poll every `seconds`.
@@ -75,12 +80,12 @@ class BackoffPolling:
     Attributes:
         initial: The first interval, in seconds.
         maximum: The longest interval, in seconds.
-        factor: How much longer each interval is than the one before.
+        factor: How many times as long each interval is as the one before, from 1 to 10.
     """
 
     initial: float = attrs.field(default=2.0, validator=_positive)
     maximum: float = attrs.field(default=5.0, validator=_positive)
-    factor: float = attrs.field(default=1.2, validator=_positive)
+    factor: float = attrs.field(default=1.2, validator=_growth)
 
     def schedule(self) -> Schedule:
         """Return the schedule; it has no state."""

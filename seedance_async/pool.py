@@ -99,8 +99,8 @@ class Pool:
         return Slot(self, tracked=True)
 
     def wake(self) -> None:
-        """Grant what can be granted now."""
-        for _ in range(self._room(len(self._waiters))):
+        """Grant what can be granted now; a wait that was cancelled in this turn takes no room."""
+        while self._waiters and self._room(1):
             waiter = self._waiters.popleft()
             if not waiter.done():
                 waiter.set_result(self._grant())

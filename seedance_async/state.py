@@ -151,7 +151,7 @@ class SessionState:
 
     def stopped_error(self) -> SubmittingStoppedError:
         """Return the error for a submission that the gate holds back."""
-        cause = self.gate.cause or ErrorInfo("SubmittingStopped", "submitting was stopped")
+        cause = self.gate.cause or ErrorInfo("SubmittingStopped", "submitting was stopped.")
         way_out = (
             "Mend the cause, then call session.reopen()"
             if self.gate.braked
@@ -166,8 +166,8 @@ class SessionState:
     def gate_shut(self, reason: str) -> None:
         """Tell that submitting stopped, and let those who wait for a slot know."""
         logger.warning("submitting stopped: %s", reason)
-        self.emit(GateChanged(at=self.wall(), open=False, reason=reason))
         self.pool.refuse_waiting(self.stopped_error)
+        self.emit(GateChanged(at=self.wall(), open=False, reason=reason))
 
     def gate_opened(self, reason: str) -> None:
         """Tell that submitting goes on."""

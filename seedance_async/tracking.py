@@ -191,15 +191,13 @@ class Tracker:
             else None
         )
 
-    def detach(self, job: Job, reason: str) -> None:
+    async def detach(self, job: Job, reason: str) -> None:
         """Stop following a job that runs on; one whose outcome is being written down ends so."""
         track = self._tracks.get(job.request_id)
-        if track is None or track.verdict is not None or track.task is None:
+        if track is None or track.task is None or track.verdict is not None:
             return
-        outcome = track.timed_out(self._state.wall(), reason)
-        job.end(outcome)
+        await self._end(track, track.timed_out(self._state.wall(), reason))
         track.task.cancel()
-        self._close(track, outcome)
 
     # --- the polling task ------------------------------------------------------------------
 
@@ -338,7 +336,9 @@ class Tracker:
         self._close(track, None)
 
     async def _end(self, track: Track, outcome: Outcome) -> None:
-        """Write the outcome down, then tell those who wait."""
+        """Write the outcome down, then tell those who wait; the first outcome counts."""
+        if track.verdict is not None:
+            return
         track.verdict = outcome
         if isinstance(outcome, Succeeded):
             self._state.schedule.finished(track.facts.shape, self._state.now() - track.since)

@@ -6,6 +6,7 @@ Pure: no I/O, no clock. Each rule names the section of the service's description
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -17,7 +18,6 @@ from seedance_async.bodies import (
     Body,
     api_error,
     as_integer,
-    excerpt,
     family,
     read_body,
     read_error_code,
@@ -173,7 +173,7 @@ def read_submission(answer: Answer, *, now: float) -> Submission:
         return Accepted(given_id)
     if status < 500:
         code = read_error_code(body, status)
-        if status == 429 or (code is not None and family(code) == 429):
+        if 429 in (status, code):
             error = api_error(answer, body, None, now)
             if isinstance(error, RateLimitedError):
                 return RefusedForNow(error)
@@ -198,7 +198,7 @@ def _doubt(answer: Answer, body: Body | None, now: float) -> ErrorInfo:
             odd = body.has_error_code
             why = "an unknown kind of error" if odd else "an answer without a request id"
         return ProtocolError(
-            f"the service gave {why}", status=answer.status, excerpt=excerpt(answer.body)
+            f"the service gave {why}", status=answer.status, excerpt=answer.excerpt(answer.body)
         ).info()
     error = api_error(answer, body, None, now)
     return ErrorInfo(
@@ -233,18 +233,18 @@ def read_result(answer: Answer, request_id: str, *, now: float) -> Reading:
     fine = 200 <= answer.status < 300
     state = (body.status or "").strip().lower()
     if fine and (state == "failed" or state in _CANCELLED):
-        return _ended(body, state, request_id, answer.status)
+        return _ended(answer, body, state, request_id)
     if code is None and fine:
         if state in _SUCCEEDED:
-            return _ended(body, state, request_id, answer.status)
-        status = _status(body)
+            return _ended(answer, body, state, request_id)
+        status = _status(answer, body)
         if status is not None:
             return Seen(status)
         return Trouble(
             ProtocolError(
                 "the result names no state",
                 status=answer.status,
-                excerpt=excerpt(answer.body),
+                excerpt=answer.excerpt(answer.body),
                 request_id=request_id,
             )
         )
@@ -283,14 +283,14 @@ def _unreadable(answer: Answer, request_id: str, now: float) -> Trouble:
         ProtocolError(
             "the answer is not the JSON that the service documents",
             status=answer.status,
-            excerpt=excerpt(answer.body),
+            excerpt=answer.excerpt(answer.body),
             request_id=request_id,
         ),
         retry_after,
     )
 
 
-def _status(body: Body) -> Status | None:
+def _status(answer: Answer, body: Body) -> Status | None:
     """Return the state of a job that is not over; an unknown word is kept (section 3)."""
     state = (body.status or "").strip().lower()
     if not state:
@@ -298,19 +298,21 @@ def _status(body: Body) -> Status | None:
     if state in _QUEUED:
         position = body.queue_position
         return InQueue(position if position is not None and position >= 0 else None)
-    return InProgress() if state in _RUNNING else InProgress(reported=excerpt(body.status))
+    if state in _RUNNING:
+        return InProgress()
+    return InProgress(reported=answer.excerpt(body.status))
 
 
-def _ended(body: Body, state: str, request_id: str, status: int) -> Ended:
+def _ended(answer: Answer, body: Body, state: str, request_id: str) -> Ended:
     output = body.output or Output()
     video_url = next(output.video_urls(), None)
     error: ErrorInfo | None = None
     if state in _CANCELLED:
         verdict, video_url = "cancelled", None
     elif state == "failed":
-        verdict, video_url, error = "failed", None, _failure(body, status)
+        verdict, video_url, error = "failed", None, _failure(answer, body)
     elif video_url is None:
-        verdict, error = "failed", _no_video(body, request_id, status)
+        verdict, error = "failed", _no_video(answer, request_id)
     else:
         verdict = "succeeded"
     return Ended(
@@ -325,7 +327,7 @@ def _ended(body: Body, state: str, request_id: str, status: int) -> Ended:
     )
 
 
-def _failure(body: Body, status: int) -> ErrorInfo:
+def _failure(answer: Answer, body: Body) -> ErrorInfo:
     """Make a failure's cause out of `error`, which may be any JSON (section 3)."""
     given = body.error if body.error is not None else body.detail
     inner: Mapping[str, Any] = given if isinstance(given, dict) else {}
@@ -335,19 +337,20 @@ def _failure(body: Body, status: int) -> ErrorInfo:
     code = body.error_code or as_integer(inner.get("error_code", inner.get("code")), int)
     return ErrorInfo(
         kind="GenerationFailed",
-        message=excerpt(message or given or "the service gave no reason"),
+        message=answer.excerpt(message or given or "the service gave no reason"),
         code=code,
-        status=status,
-        detail=excerpt(given) if given is not None else None,
+        status=answer.status,
+        detail=answer.excerpt(given) if given is not None else None,
     )
 
 
-def _no_video(body: Body, request_id: str, status: int) -> ErrorInfo:
+def _no_video(answer: Answer, request_id: str) -> ErrorInfo:
+    """Keep what the service gave instead: it was paid for, and a person may make use of it."""
     return ErrorInfo(
         kind="NoVideo",
         message=f"job {request_id} completed, but its output names no video URL",
-        status=status,
-        detail=excerpt(attrs.asdict(body.output)) if body.output is not None else None,
+        status=answer.status,
+        detail=answer.excerpt(json.loads(answer.body.decode("utf-8-sig")).get("output")),
     )
 
 
@@ -361,7 +364,7 @@ def read_status(answer: Answer, request_id: str, *, now: float) -> Reading | Non
     state = (body.status or "").strip().lower()
     if state in _SUCCEEDED or state in _CANCELLED or state == "failed":
         return None
-    return Seen(_status(body))
+    return Seen(_status(answer, body))
 
 
 def read_cancel(answer: Answer) -> CancelResult:

@@ -90,7 +90,7 @@ def test_exit_timeout_detaches() -> None:
     run(main)
     scene.judge()
     assert scene.journal.told("accepted")
-    assert not scene.journal.told("finished")
+    assert [type(outcome) for outcome in scene.journal.told("finished")] == [TimedOut]
 
 
 def test_attached_jobs_are_never_cancelled_by_an_abort() -> None:
