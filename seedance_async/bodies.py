@@ -59,7 +59,7 @@ class Answer:
     """
 
     status: int
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = attrs.field(repr=False)
     body: bytes = attrs.field(repr=False)
     complete: bool = True
     secret: str = attrs.field(default="", repr=False)
@@ -90,6 +90,8 @@ class Body:
     error: object = None
     has_error_code: bool = False
     """An `error_code` of whatever type is there, and is neither null, 0 nor empty."""
+    given_output: object = None
+    """`output` as it came, for a person to see what there is instead of a video."""
 
 
 def _text(value: object, _type: object) -> str | None:
@@ -186,7 +188,9 @@ def read_body(answer: Answer) -> Body | None:
     if not isinstance(value, dict):
         return None
     body: Body = _structure_body(value, Body)
-    return attrs.evolve(body, has_error_code=bool(value.get("error_code")))
+    return attrs.evolve(
+        body, has_error_code=bool(value.get("error_code")), given_output=value.get("output")
+    )
 
 
 def excerpt(value: object, secret: str = "") -> str:

@@ -134,6 +134,7 @@ class ApiError(SeedanceError):
     """
 
     advice = "Read the service's message above"
+    job_advice: str | None = None
 
     def __init__(
         self,
@@ -152,7 +153,8 @@ class ApiError(SeedanceError):
         where = f"HTTP {status}" if code is None else f"HTTP {status}, error_code {code}"
         job = f" for job {request_id}" if request_id else ""
         more = f" ({detail})" if detail and detail not in message else ""
-        super().__init__(f"{message}{more} [{where}]{job}. {self.advice}.")
+        advice = self.job_advice if request_id and self.job_advice else self.advice
+        super().__init__(f"{message}{more} [{where}]{job}. {advice}.")
 
 
 class AuthenticationError(ApiError):
@@ -179,7 +181,11 @@ class PermissionDeniedError(ApiError):
 class NotFoundError(ApiError):
     """An unknown model, or an unknown, deleted or expired request id."""
 
-    advice = "Check the id: ids change and expire (`seedance-async models` lists the known models)"
+    advice = "Check the model's id: ids change (`seedance-async models` lists the known ones)"
+    job_advice = (
+        "Check the id; if it is right, the service has forgotten the job, and its video may still "
+        "be among your generations on RunComfy's site"
+    )
 
 
 class RateLimitedError(ApiError):
@@ -311,7 +317,7 @@ class SubmissionInDoubtError(SeedanceError):
         self.code, self.status, self.detail = error.code, error.status, error.detail
         candidate = f" The answer named the id {candidate_id}." if candidate_id else ""
         super().__init__(
-            f"submission to {model_id} is in doubt: {error.message} It may have been accepted "
+            f"submission to {model_id} is in doubt: {error.sentence} It may have been accepted "
             f"and billed, so it is not sent again.{candidate} Look for it among your generations "
             f"on RunComfy's site: if it is there, attach its request id; if not, submit again."
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Generator
 from typing import Protocol
@@ -23,10 +22,10 @@ from seedance_async.jobs import (
     Lost,
     Outcome,
     State,
-    Status,
     Succeeded,
     TimedOut,
 )
+from seedance_async.progress import Progress
 
 __all__ = ["Job", "Tracking", "error_of", "report"]
 
@@ -57,39 +56,37 @@ class Job:
     """
 
     def __init__(
-        self, request_id: str, tracking: Tracking, *, model_id: str | None, tag: str
+        self,
+        request_id: str,
+        tracking: Tracking,
+        progress: Progress,
+        *,
+        model_id: str | None,
+        tag: str,
     ) -> None:
         self.request_id = request_id
         self.model_id = model_id
         self.tag = tag
         self._tracking = tracking
-        self._state: State | None = None
-        self._error: SeedanceError | None = None
-        self._watchers: set[asyncio.Future[None]] = set()
-        self._position_watchers = 0
-        self._poll_soon: asyncio.Future[None] | None = None
-        self._polls_started = 0
-        self._polls_done = 0
-        self._poll_asked = 0
+        self._progress = progress
 
     def __repr__(self) -> str:
-        state = self._error or self._state
+        state = self._progress.error or self._progress.state
         return f"<Job {self.request_id} {self.model_id or 'of unknown model'}: {state!r}>"
 
     @property
     def status(self) -> State | None:
         """The last known state or the outcome; None for an attached job before its first poll."""
-        return self._state
+        return self._progress.state
 
     @property
     def outcome(self) -> Outcome | None:
         """How the job ended; None while it is tracked."""
-        state = self._state
-        return state if isinstance(state, Outcome) else None
+        return self._progress.outcome
 
     def done(self) -> bool:
         """Tell whether tracking is over: by an outcome, or by an error such as a refused token."""
-        return self._error is not None or isinstance(self._state, Outcome)
+        return self._progress.over
 
     async def wait(self) -> Outcome:
         """Wait until tracking is over and return the outcome, whichever it is.
@@ -100,10 +97,10 @@ class Job:
             ApiError: The service no longer lets this token see the job; the job itself runs on.
         """
         while not self.done():
-            await self._next_change()
+            await self._progress.next_change()
         self._tracking.read(self)
-        if self._error is not None:
-            raise self._error.with_traceback(None)
+        if self._progress.error is not None:
+            raise self._progress.error.with_traceback(None)
         outcome = self.outcome
         assert outcome is not None
         return outcome
@@ -137,13 +134,13 @@ class Job:
         Raises:
             ApiError: The service no longer lets this token see the job.
         """
-        self._position_watchers += queue_position
+        self._progress.position_watchers += queue_position
         if queue_position:
-            self.ask_for_poll()
+            self._progress.ask_for_poll()
         seen: State | None = None
         try:
             while True:
-                state = self._state
+                state = self._progress.state
                 if state is not None and state != seen:
                     seen = state
                     if isinstance(state, Outcome):
@@ -152,11 +149,11 @@ class Job:
                 elif self.done():
                     break
                 else:
-                    await self._next_change()
+                    await self._progress.next_change()
         finally:
-            self._position_watchers -= queue_position
-        if self._error is not None:
-            raise self._error.with_traceback(None)
+            self._progress.position_watchers -= queue_position
+        if self._progress.error is not None:
+            raise self._progress.error.with_traceback(None)
 
     async def cancel(self) -> CancelResult:
         """Try to cancel the job once, for at most 5 s, then poll once to confirm.
@@ -165,92 +162,6 @@ class Job:
         Cancellation of this call leaves it open whether the server cancelled the job.
         """
         return await self._tracking.cancel(self)
-
-    # --- for the task that tracks it -------------------------------------------------------
-
-    @property
-    def wants_position(self) -> bool:
-        """Whether anybody asked for queue positions."""
-        return self._position_watchers > 0
-
-    def observe(self, status: Status) -> bool:
-        """Take a state that a poll saw; True if it is another than before."""
-        if self.done() or status == self._state:
-            return False
-        self._state = status
-        self._wake_watchers()
-        return True
-
-    def end(self, outcome: Outcome) -> None:
-        """Take the outcome; the first one counts."""
-        if not self.done():
-            self._state = outcome
-            self._wake_watchers()
-
-    def fail(self, error: SeedanceError) -> None:
-        """Stop being tracked without an outcome: the job itself runs on."""
-        if not self.done():
-            self._error = error
-            self._wake_watchers()
-
-    async def pause(self, delay: float) -> None:
-        """Sleep `delay` seconds on the loop's clock, less if a poll is asked for meanwhile."""
-        if delay <= 0 or self._poll_asked > self._polls_started:
-            await asyncio.sleep(0)
-            return
-        loop = asyncio.get_running_loop()
-        wake: asyncio.Future[None] = loop.create_future()
-        self._poll_soon = wake
-        timer = loop.call_later(delay, _resolve, wake)
-        try:
-            await wake
-        finally:
-            timer.cancel()
-            self._poll_soon = None
-
-    def ask_for_poll(self) -> int:
-        """Ask for a poll at once; returns its number for `polled`."""
-        self._poll_asked = self._polls_started + 1
-        if self._poll_soon is not None:
-            _resolve(self._poll_soon)
-        return self._poll_asked
-
-    async def polled(self, number: int) -> None:
-        """Wait until poll `number` is answered, or tracking is over."""
-        while self._polls_done < number and not self.done():
-            await self._next_change()
-
-    def poll_started(self) -> None:
-        """Count a poll that begins."""
-        self._polls_started += 1
-
-    def poll_answered(self) -> None:
-        """Count a poll whose answer has been taken in."""
-        self._polls_done = self._polls_started
-        if self._poll_asked == self._polls_done:
-            self._wake_watchers()
-
-    @property
-    def polls(self) -> int:
-        """How many polls were made."""
-        return self._polls_started
-
-    async def _next_change(self) -> None:
-        watcher: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._watchers.add(watcher)
-        try:
-            await watcher
-        finally:
-            self._watchers.discard(watcher)
-
-    def _wake_watchers(self) -> None:
-        for watcher in self._watchers:
-            _resolve(watcher)
-
-
-def _resolve(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
 
 
 def error_of(outcome: Failed | Cancelled | TimedOut | Lost | InDoubt) -> SeedanceError:
@@ -279,8 +190,8 @@ def error_of(outcome: Failed | Cancelled | TimedOut | Lost | InDoubt) -> Seedanc
             )
         case Lost(request_id=request_id, model_id=model_id, error=error):
             return JobLostError(
-                f"{job} was accepted, but the service no longer knows it: {error.message} It may "
-                f"have been billed; look for it among your generations on RunComfy's site",
+                f"{job} was accepted and may have been billed, but the service no longer knows it: "
+                f"{error.message}",
                 request_id=request_id,
                 model_id=model_id,
                 error=error,

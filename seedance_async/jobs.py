@@ -104,6 +104,11 @@ class ErrorInfo:
     def __str__(self) -> str:
         return self.message
 
+    @property
+    def sentence(self) -> str:
+        """The message with a full stop, so that another sentence can follow."""
+        return self.message if self.message.endswith((".", "!", "?")) else f"{self.message}."
+
 
 @attrs.frozen
 class InQueue:

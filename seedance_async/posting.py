@@ -104,7 +104,7 @@ class Poster:
                 return await self._not_sent(submission, error)
             return await self._in_doubt(submission, Undecided(error.info()))
         except asyncio.CancelledError:
-            ended = ErrorInfo("Cancelled", "the event loop ended during the POST.")
+            ended = ErrorInfo("Cancelled", "the event loop ended during the POST")
             await self._in_doubt(submission, Undecided(ended))
             raise
         except Exception as error:  # noqa: BLE001  whatever broke, it may have been accepted
@@ -184,7 +184,7 @@ class Poster:
             error,
         )
         info = ErrorInfo(
-            type(error).__name__, f"the id of job {request_id} could not be written: {error}."
+            type(error).__name__, f"the id of job {request_id} could not be written: {error}"
         )
         self._state.gate.stop(info)
         self._state.gate_shut(info.message)
@@ -246,7 +246,7 @@ class Poster:
         error = SubmissionInDoubtError(
             doubt.error, model_id=model_id, candidate_id=doubt.candidate_id
         )
-        logger.warning("%s: %s", submission.tag, error)
+        logger.warning("%s is in doubt: %s", submission.tag, doubt.error.message)
         if state.gate.doubt(doubt.error):
             state.gate_shut(f"{state.gate.doubts_to_stop} submissions in doubt in a row")
         state.emit(

@@ -151,7 +151,7 @@ class SessionState:
 
     def stopped_error(self) -> SubmittingStoppedError:
         """Return the error for a submission that the gate holds back."""
-        cause = self.gate.cause or ErrorInfo("SubmittingStopped", "submitting was stopped.")
+        cause = self.gate.cause or ErrorInfo("SubmittingStopped", "submitting was stopped")
         way_out = (
             "Mend the cause, then call session.reopen()"
             if self.gate.braked
@@ -159,7 +159,7 @@ class SessionState:
             f"session.reopen() lets all pass at once"
         )
         return SubmittingStoppedError(
-            f"nothing more is submitted: {cause.message} What runs, runs on. {way_out}.",
+            f"nothing more is submitted: {cause.sentence} What runs, runs on. {way_out}.",
             cause=cause,
         )
 

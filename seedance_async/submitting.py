@@ -47,13 +47,13 @@ class Submitter:
         """Wait for a slot, POST once, return the accepted job; see `Session.submit`."""
         state = self._state
         state.check_submitting()
-        body = encode(request)
+        body, of_shape = encode(request), shape(request)
         self._count += 1
         tag = tag or f"{state.name}-{self._count}"
         slot = await state.pool.acquire()
         if on_slot is not None:
             on_slot()
-        submission = Submission(request, tag, body, shape(request), slot)
+        submission = Submission(request, tag, body, of_shape, slot)
         try:
             return await self._submit_in_slot(submission)
         except SubmissionInDoubtError:

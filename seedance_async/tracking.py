@@ -6,6 +6,8 @@ import asyncio
 import logging
 from weakref import WeakValueDictionary
 
+import attrs
+
 from seedance_async.errors import ProtocolError, SeedanceError, TransportError
 from seedance_async.events import (
     CancelAttempted,
@@ -28,6 +30,7 @@ from seedance_async.jobs import (
     Succeeded,
 )
 from seedance_async.paths import cancel_path, result_path, status_path
+from seedance_async.progress import Progress
 from seedance_async.state import SessionState
 from seedance_async.tracks import Acceptance, Track
 from seedance_async.turnstile import Turn
@@ -57,6 +60,7 @@ class Tracker:
         self._tracks: dict[str, Track] = {}
         self._jobs: WeakValueDictionary[str, Job] = WeakValueDictionary()
         self._unread: dict[Job, None] = {}
+        self._let_go: dict[str, Acceptance] = {}
         self._unknown_states: set[str] = set()
 
     @property
@@ -90,27 +94,24 @@ class Tracker:
         known = self.known(request_id)
         if known is not None:
             return known
-        age = 0.0 if accepted_at is None else max(0.0, self._state.wall() - accepted_at)
-        job = self.follow(
-            Acceptance(
-                request_id=request_id,
-                tag=tag or request_id,
-                slot=self._state.pool.attach(),
-                accepted_at=accepted_at,
-                age=age,
-                ours=False,
-            )
+        slot = self._state.pool.attach()
+        facts = self._let_go.pop(request_id, None) or Acceptance(
+            request_id=request_id, tag=tag or request_id, slot=slot, ours=False
         )
+        accepted_at = facts.accepted_at if accepted_at is None else accepted_at
+        age = 0.0 if accepted_at is None else max(0.0, self._state.wall() - accepted_at)
+        job = self.follow(attrs.evolve(facts, slot=slot, accepted_at=accepted_at, age=age))
         self._state.emit(JobAttached(at=self._state.wall(), request_id=request_id))
         return job
 
     def follow(self, facts: Acceptance) -> Job:
         """Start the polling task of an accepted job."""
         now = self._state.now()
-        job = Job(facts.request_id, self, model_id=facts.model_id, tag=facts.tag)
-        track = Track(job, facts, now - facts.age, now + self._state.settings.job_timeout)
+        progress = Progress()
+        job = Job(facts.request_id, self, progress, model_id=facts.model_id, tag=facts.tag)
+        track = Track(job, progress, facts, now - facts.age, now + self._state.settings.job_timeout)
         if facts.ours:
-            job.observe(InQueue())
+            progress.observe(InQueue())
         self._state.untracked_ids.discard(facts.request_id)
         self._tracks[facts.request_id] = track
         self._jobs[facts.request_id] = job
@@ -179,7 +180,7 @@ class Tracker:
         try:
             async with asyncio.timeout(self._state.settings.cancel_timeout):
                 if track is not None:
-                    await job.polled(job.ask_for_poll())
+                    await track.progress.polled(track.progress.ask_for_poll())
                     return job.outcome
                 reading = await self.fetch(job.request_id)
         except (TimeoutError, TransportError):
@@ -209,41 +210,42 @@ class Tracker:
                 outcome = track.verdict or track.timed_out(
                     self._state.wall(), "its polling task was cancelled"
                 )
-                track.job.end(outcome)
+                track.progress.end(outcome)
                 self._close(track, outcome)
             raise
         except Exception as error:
             # A slip of ours must not leave those who wait hanging; the job itself runs on.
             if not track.job.done():
-                track.job.fail(ProtocolError(f"tracking broke: {error!r}", status=0))
+                track.progress.fail(ProtocolError(f"tracking broke: {error!r}", status=0))
                 self._close(track, None)
             raise
 
     async def _poll_until_over(self, track: Track) -> None:
-        job, state = track.job, self._state
-        while not job.done():
+        progress, state = track.progress, self._state
+        while not progress.over:
             due = min(state.now() + self._next_delay(track), track.deadline)
-            await job.pause(due - state.now())
+            await progress.pause(due - state.now())
             await state.turnstile.wait(Turn.POLL, due)
             last = state.now() >= track.deadline
-            job.poll_started()
-            reading = await self._poll(job)
+            progress.poll_started()
+            reading = await self._poll(track)
             await self._take(track, reading)
-            if last and not job.done():
+            if last and not progress.over:
                 await self._end(track, track.timed_out(self._state.wall(), self._deadline_reason()))
-            job.poll_answered()
+            progress.poll_answered()
 
     def _next_delay(self, track: Track) -> float:
         if track.troubles:
             return track.backoff
         age = self._state.now() - track.since
-        return self._state.schedule.next_delay(track.facts.shape, age, track.job.polls)
+        return self._state.schedule.next_delay(track.facts.shape, age, track.progress.polls)
 
-    async def _poll(self, job: Job) -> Reading:
+    async def _poll(self, track: Track) -> Reading:
+        request_id = track.job.request_id
         try:
-            reading = await self._get_result(job.request_id)
-            if job.wants_position and may_queue(reading):
-                reading = await self._get_position(job.request_id) or reading
+            reading = await self._get_result(request_id)
+            if track.progress.position_watchers and may_queue(reading):
+                reading = await self._get_position(request_id) or reading
         except TransportError as error:
             return Trouble(error)
         return reading
@@ -312,7 +314,7 @@ class Tracker:
                     track.job.request_id,
                     status.reported,
                 )
-        if track.job.observe(status):
+        if track.progress.observe(status):
             self._state.emit(
                 StatusChanged(at=self._state.wall(), request_id=track.job.request_id, status=status)
             )
@@ -332,7 +334,7 @@ class Tracker:
 
     def _deny(self, track: Track, error: SeedanceError) -> None:
         logger.warning("job %s is no longer tracked: %s", track.job.request_id, error)
-        track.job.fail(error)
+        track.progress.fail(error)
         self._close(track, None)
 
     async def _end(self, track: Track, outcome: Outcome) -> None:
@@ -346,7 +348,7 @@ class Tracker:
             await self._state.settings.journal.finished(track.facts.tag, outcome)
         except Exception:
             logger.exception("job %s: its outcome could not be written", track.job.request_id)
-        track.job.end(outcome)
+        track.progress.end(outcome)
         self._close(track, outcome)
 
     def _close(self, track: Track, outcome: Outcome | None) -> None:
@@ -356,6 +358,7 @@ class Tracker:
             del self._tracks[facts.request_id]
         if not is_final(outcome):
             state.untracked_ids.add(facts.request_id)
+            self._let_go[facts.request_id] = facts  # money and model, should it be attached again
         if facts.reservation is not None and isinstance(outcome, Succeeded | Failed | Cancelled):
             state.account.settle(
                 facts.reservation, outcome.cost_usd, succeeded=isinstance(outcome, Succeeded)

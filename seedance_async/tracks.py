@@ -11,6 +11,7 @@ from seedance_async.handle import Job
 from seedance_async.jobs import Outcome, TimedOut, Timings
 from seedance_async.models import Shape
 from seedance_async.pool import Slot
+from seedance_async.progress import Progress
 from seedance_async.wire import Ended
 
 __all__ = ["Acceptance", "Track"]
@@ -58,6 +59,7 @@ class Track:
     """
 
     job: Job
+    progress: Progress
     facts: Acceptance
     since: float
     deadline: float

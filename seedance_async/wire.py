@@ -6,7 +6,6 @@ Pure: no I/O, no clock. Each rule names the section of the service's description
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -203,7 +202,7 @@ def _doubt(answer: Answer, body: Body | None, now: float) -> ErrorInfo:
     error = api_error(answer, body, None, now)
     return ErrorInfo(
         kind=type(error).__name__,
-        message=f"the service answered HTTP {answer.status}: {error.message}.",
+        message=f"the service answered HTTP {answer.status}: {error.message}",
         code=error.code,
         status=error.status,
         detail=error.detail,
@@ -312,7 +311,7 @@ def _ended(answer: Answer, body: Body, state: str, request_id: str) -> Ended:
     elif state == "failed":
         verdict, video_url, error = "failed", None, _failure(answer, body)
     elif video_url is None:
-        verdict, error = "failed", _no_video(answer, request_id)
+        verdict, error = "failed", _no_video(answer, body, request_id)
     else:
         verdict = "succeeded"
     return Ended(
@@ -344,13 +343,13 @@ def _failure(answer: Answer, body: Body) -> ErrorInfo:
     )
 
 
-def _no_video(answer: Answer, request_id: str) -> ErrorInfo:
+def _no_video(answer: Answer, body: Body, request_id: str) -> ErrorInfo:
     """Keep what the service gave instead: it was paid for, and a person may make use of it."""
     return ErrorInfo(
         kind="NoVideo",
         message=f"job {request_id} completed, but its output names no video URL",
         status=answer.status,
-        detail=answer.excerpt(json.loads(answer.body.decode("utf-8-sig")).get("output")),
+        detail=answer.excerpt(body.given_output) if body.given_output is not None else None,
     )
 
 

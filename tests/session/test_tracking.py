@@ -180,11 +180,11 @@ def test_a_refused_token_ends_the_wait_but_not_the_job(denied: Answer) -> None:
                     pass
             with pytest.raises(type(caught.value)):
                 await session.fetch(job.request_id)
+            assert scene.journal.of("t") == ["submitting", "accepted"]
             scene.wire.script = lambda _m, _p: None
             assert isinstance(await session.attach(job.request_id).wait(), Succeeded)
 
     run(main)
-    assert scene.journal.of("t") == ["submitting", "accepted"]
     assert PermissionDeniedError.__mro__[1].__name__ == "ApiError"
 
 

@@ -1,0 +1,132 @@
+"""The commands by name, and what becomes of whatever they raise."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+from typing import Final
+
+from cyclopts import App, CycloptsError, Parameter
+
+from seedance_async.__about__ import __version__
+from seedance_async.cli.exits import CommandError, Exit, exit_code
+from seedance_async.cli.terminal import tell
+from seedance_async.credentials import TOKEN_VARIABLES, CredentialsWarning
+from seedance_async.errors import SeedanceError
+from seedance_async.models import RequestAdvice
+
+__all__ = ["COMMANDS", "make_app", "run"]
+
+COMMANDS: Final = {
+    "generate": "Generate one video (paid, or --simulate).",
+    "demo": "Eight videos of three models on a simulator: no token, no money.",
+    "wait": "Come back to a job by its id or FILE.job.json, and download its video.",
+    "status": "Say what a job is doing.",
+    "result": "Print the URL of a finished job's video.",
+    "cancel": "Try to cancel a job that still waits in the queue.",
+    "models": "List the known models, or one model's fields.",
+    "simulate": "Run a double of the service on this machine.",
+    "doctor": "Check token, address, proxy, versions and the way to the service.",
+}
+"""Each is a function of that name in a file of that name, imported when it is called."""
+
+_HELP: Final = (
+    "Seedance videos through RunComfy's Model API; it never pays twice.\n\n"
+    "Begin with `seedance-async demo`, which needs no token."
+)
+
+
+def make_app(chosen: str | None) -> App:
+    """Return the command line; no command's file is imported yet, the chosen one's will be."""
+    app = App(
+        name="seedance-async",
+        help=_HELP,
+        version=__version__,
+        help_format="plaintext",
+        result_action="return_value",
+        default_parameter=Parameter(show_default=False),
+    )
+    for place, (name, text) in enumerate(COMMANDS.items()):
+        # The chosen command's help is its docstring, which is longer.
+        words = None if name == chosen else text
+        path = f"seedance_async.cli.{name}:{name}"
+        app.command(path, name=name, help=words, sort_key=place)
+    return app
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; nothing but a missing package comes out."""
+    with warnings.catch_warnings():
+        for kind in (RequestAdvice, CredentialsWarning):
+            warnings.simplefilter("always", kind)
+        warnings.showwarning = _show_warning
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    chosen = next((word for word in arguments if word in COMMANDS), None)
+    try:
+        code = make_app(chosen)(arguments, exit_on_error=False, print_error=False)
+        sys.stdout.flush()
+    except CycloptsError as error:
+        help_command = " ".join(filter(None, ["seedance-async", chosen, "--help"]))
+        return _fail(f"{error} See `{help_command}`.", Exit.USAGE)
+    except CommandError as error:
+        return _fail(str(error), error.code)
+    except SeedanceError as error:
+        return _fail(str(error), exit_code(error))
+    except KeyboardInterrupt:
+        return _fail("interrupted", Exit.INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read stdout has gone; Python would complain again when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.UNWRITABLE
+    except ModuleNotFoundError:
+        raise
+    except Exception as error:  # noqa: BLE001  the last line of defence says how to report
+        return _fail_by_bug(error)
+    return code if isinstance(code, int) else Exit.OK
+
+
+def _fail(text: str, code: Exit) -> int:
+    tell(text, label="error", style="bold red")
+    return code
+
+
+def _fail_by_bug(error: Exception) -> int:
+    if logging.getLogger("seedance_async").isEnabledFor(logging.INFO):
+        tell(_without_tokens("".join(traceback.format_exception(error))))
+    what = _without_tokens(f"{type(error).__name__}: {error}")
+    return _fail(
+        f"this is a bug in seedance-async, not yours: {what}. What was submitted is noted in its "
+        f"job file. Please report it with the output of the same command with -v, this version "
+        f"({__version__}) and system (Python {platform.python_version()}, {platform.platform()}).",
+        Exit.BUG,
+    )
+
+
+def _without_tokens(text: str) -> str:
+    for name in TOKEN_VARIABLES:
+        if secret := os.environ.get(name, "").strip():
+            text = text.replace(secret, "[token]")
+    return text
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: object = None,
+    line: str | None = None,
+) -> None:
+    del filename, lineno, file, line
+    if issubclass(category, RequestAdvice | CredentialsWarning):
+        tell(str(message), label="warning", style="yellow")
+    else:
+        logging.getLogger("seedance_async").info("%s: %s", category.__name__, message)

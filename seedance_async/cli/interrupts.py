@@ -1,0 +1,76 @@
+"""Interrupts in stages: the first two are told to the command, the third leaves at once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any
+
+__all__ = ["Interrupts"]
+
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+_LEAVES_AT_ONCE = 3
+_SHOW_CURSOR = b"\x1b[?25h\r\n"
+
+
+class Interrupts:
+    """Takes SIGINT, SIGTERM and SIGHUP inside the block, in the main thread.
+
+    `signal.signal` and the loop's thread-safe call work on all systems; a signal that was ignored
+    before (nohup, a background job) stays ignored.
+
+    Args:
+        last_words: Said when a third signal leaves at once; must not wait for anything.
+    """
+
+    def __init__(self, last_words: Callable[[], str]) -> None:
+        self._last_words = last_words
+        self._before: dict[signal.Signals, Any] = {}
+        self._stages: asyncio.Queue[int] = asyncio.Queue()
+        self._count = 0
+        self._first: int | None = None
+
+    @property
+    def code(self) -> int | None:
+        """The exit code of the first signal, None if there was none."""
+        return None if self._first is None else 128 + self._first
+
+    def __enter__(self) -> Interrupts:
+        self._loop = asyncio.get_running_loop()
+        for name in _SIGNALS:
+            number = getattr(signal.Signals, name, None)
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._take)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    async def stage(self) -> int:
+        """Wait for the next signal and return its number in the row: 1, then 2."""
+        return await self._stages.get()
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        self._count += 1
+        self._first = self._first or number
+        if self._count >= _LEAVES_AT_ONCE:
+            self._leave(128 + self._first)
+        self._loop.call_soon_threadsafe(self._stages.put_nowait, self._count)
+
+    def _leave(self, code: int) -> None:
+        # Runs in the signal handler: the loop may be stuck, and the display holds locks.
+        if sys.stderr.isatty():
+            os.write(2, _SHOW_CURSOR)
+        os.write(2, f"{self._last_words()}\n".encode(errors="backslashreplace"))
+        os._exit(code)

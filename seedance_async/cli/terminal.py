@@ -1,0 +1,42 @@
+"""Where words go: results to stdout, everything else to stderr, colours where they are wanted."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import suppress
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+__all__ = ["console", "is_live", "print_json", "tell"]
+
+
+def is_live() -> bool:
+    """Tell whether stderr is a terminal that can redraw a line."""
+    return sys.stderr.isatty() and os.environ.get("TERM", "") not in {"dumb", "unknown"}
+
+
+def console(*, stderr: bool = True) -> Console:
+    """Return a console on stderr (or stdout); rich itself obeys NO_COLOR and TERM."""
+    stream = sys.stderr if stderr else sys.stdout
+    if stream.isatty():
+        return Console(stderr=stderr)
+    # A pipe has no width: each line and row stays whole, for grep.
+    return Console(stderr=stderr, force_terminal=False, width=1000)
+
+
+def tell(text: str, *, label: str = "", style: str = "", on: Console | None = None) -> None:
+    """Print a line on stderr; long ones are wrapped by the terminal, so that they copy whole."""
+    line = Text(text, style="" if label else style)
+    if label:
+        line = Text.assemble((f"{label}: ", style), text)
+    with suppress(OSError):  # a terminal that was closed must not end what runs
+        (on or console()).print(line, soft_wrap=True, highlight=False)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON object on stdout: indented for a person, on one line for a program."""
+    print(json.dumps(value, indent=2 if sys.stdout.isatty() else None, default=str))

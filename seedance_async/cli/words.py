@@ -1,0 +1,81 @@
+"""States and amounts in words."""
+
+from __future__ import annotations
+
+from typing import Any, assert_never
+
+from seedance_async.jobs import (
+    Cancelled,
+    Failed,
+    InDoubt,
+    InProgress,
+    InQueue,
+    Lost,
+    State,
+    Succeeded,
+    TimedOut,
+    jsonable,
+)
+
+__all__ = ["describe", "seconds", "state_json", "state_name", "usd"]
+
+_NAMES: dict[type[State], str] = {
+    InQueue: "in_queue",
+    InProgress: "in_progress",
+    Succeeded: "succeeded",
+    Failed: "failed",
+    Cancelled: "cancelled",
+    TimedOut: "timed_out",
+    Lost: "lost",
+    InDoubt: "in_doubt",
+}
+
+
+def state_name(state: State) -> str:
+    """Return the word of ledgers and results for a state."""
+    return _NAMES[type(state)]
+
+
+def state_json(request_id: str, state: State) -> dict[str, Any]:
+    """Return a state as a JSON object that says which one it is."""
+    return {"request_id": request_id, "state": state_name(state), **jsonable(state)}
+
+
+def describe(state: State) -> str:
+    """Say a state in a few words."""
+    match state:
+        case InQueue(position=position):
+            return "in the queue" if position is None else f"in the queue at position {position}"
+        case InProgress(reported=word):
+            return f"in progress{'' if word is None else f' (the service says {word!r})'}"
+        case Succeeded(cost_usd=cost):
+            return f"succeeded{'' if cost is None else f', {usd(cost)}'}"
+        case Failed(error=error):
+            return f"failed: {error.message}"
+        case Cancelled():
+            return "cancelled"
+        case TimedOut(reason=reason):
+            return f"not over, but no longer tracked: {reason}"
+        case Lost(error=error):
+            return f"lost: {error.message}"
+        case InDoubt(error=error):
+            return f"in doubt: {error.message}"
+        case _:
+            assert_never(state)
+
+
+def usd(amount: float) -> str:
+    """Return an amount of money; small ones keep their fractions of a cent."""
+    text = f"{amount:.6f}".rstrip("0")
+    whole, _, fraction = text.partition(".")
+    return f"${whole}.{fraction.ljust(2, '0')}"
+
+
+def seconds(amount: float) -> str:
+    """Return a time for people: 4.2 s, 35 s, 2 min 05 s."""
+    if amount < 10:
+        return f"{amount:.1f} s"
+    if amount < 60:
+        return f"{amount:.0f} s"
+    minutes, rest = divmod(round(amount), 60)
+    return f"{minutes} min {rest:02d} s"

@@ -1,0 +1,154 @@
+"""Ctrl-C in three stages, with real signals to real processes."""
+
+import signal
+import subprocess
+
+import pytest
+
+from .processes import (
+    command,
+    finish,
+    job_file,
+    simulation,
+    start,
+    until,
+    until_state,
+)
+
+FOX = ("generate", "pro-fast", "--prompt", "A red fox", "-o", "fox.mp4", "--yes")
+FIRST_IS_SLOW = 1028
+"""A seed with which a rate of 2% makes the first request slow, and none of the next twenty."""
+
+DETACHED = {"submitted", "timed_out"}
+"""Not over, and to be come back to: whether the session wrote its detaching down or not."""
+
+QUICK = ("--poll-interval", "0.1")
+
+
+def interrupt(process: subprocess.Popen[str], number: int = signal.SIGINT) -> str:
+    """Send a signal and wait for what the command says to it; return its lines until then."""
+    process.send_signal(number)
+    assert process.stderr is not None
+    seen = ""
+    while "interrupted:" not in (line := process.stderr.readline()):
+        assert line, seen
+        seen += line
+    return line
+
+
+def until_says(process: subprocess.Popen[str], words: str) -> None:
+    """Wait until the command says it: its own view counts, the job file is ahead of it."""
+    assert process.stderr is not None
+    while words not in (line := process.stderr.readline()):
+        assert line, f"it ended without saying {words!r}"
+
+
+def test_once_it_waits_on_and_downloads() -> None:
+    """What is paid is not thrown away; 130 all the same, so that a chain of commands stops."""
+    with simulation("--speed", "10") as running:
+        process = start(*FOX, *QUICK, **running.environment)
+        until_says(process, "accepted: job")
+        said = interrupt(process)
+        assert "may be billed" in said
+        assert "seedance-async wait fox.mp4.job.json" in said
+        done = finish(process)
+        assert (done.code, done.out) == (130, "fox.mp4\n")
+        assert job_file("fox.mp4.job.json")["state"] == "downloaded"
+        assert running.books()["cancelled"] == 0
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_twice_it_leaves_a_running_job(number: int, code: int) -> None:
+    """In progress it cannot be cancelled: detached, and `wait` comes back to it."""
+    with simulation("--speed", "8") as running:
+        process = start(*FOX, *QUICK, **running.environment)
+        until_says(process, "in progress")
+        interrupt(process, number)
+        assert "comes back to it" in interrupt(process, number)
+        assert finish(process).code == code
+        assert job_file("fox.mp4.job.json")["state"] in DETACHED
+        assert command("wait", "fox.mp4.job.json", *QUICK, **running.environment).code == 0
+        books = running.books()
+        assert (books["accepted"], books["cancelled"]) == (1, 0)
+
+
+def test_twice_it_cancels_a_queued_job() -> None:
+    """Nothing has begun, so the money comes back; the server says so before the file does."""
+    with simulation("--speed", "1", "--capacity", "1") as running:
+        other = start(*FOX[:-3], "-o", "other.mp4", "--yes", **running.environment)
+        until_state("other.mp4.job.json", "submitted")
+        process = start(*FOX, *QUICK, **running.environment)
+        until_says(process, "accepted: job")
+        interrupt(process)
+        assert "cancelling" in interrupt(process)
+        assert finish(process).code == 130
+        assert job_file("fox.mp4.job.json")["state"] == "cancelled"
+        other.kill()
+        finish(other)
+        assert running.books()["cancelled"] == 1
+
+
+def test_three_times_it_leaves_at_once_with_the_job_file_intact() -> None:
+    """Even while a cancel or a POST is under way: here the answer to the POST takes 5 s."""
+    with simulation("--fault", "slow=1") as running:
+        process = start(*FOX, **running.environment)
+        until_state("fox.mp4.job.json", "submitting")
+        assert "cannot be recalled" in interrupt(process)
+        assert "leaving as soon as" in interrupt(process)
+        process.send_signal(signal.SIGINT)
+        done = finish(process)
+        assert done.code == 130
+        assert "in doubt" in done.err
+        assert job_file("fox.mp4.job.json")["state"] == "submitting"
+        assert command("wait", "fox.mp4.job.json", **running.environment).code == 76
+
+
+def test_twice_during_the_post_it_leaves_with_the_id() -> None:
+    """The answer is waited for, the id written down, the queued job cancelled or left."""
+    with simulation(
+        "--fault", "slow=0.02", "--seed", str(FIRST_IS_SLOW), "--speed", "1"
+    ) as running:
+        process = start(*FOX, **running.environment)
+        until_state("fox.mp4.job.json", "submitting")
+        interrupt(process)
+        interrupt(process)
+        assert finish(process).code == 130
+        record = job_file("fox.mp4.job.json")
+        assert record["state"] in {*DETACHED, "cancelled"}
+        assert record["request_id"]
+
+
+def test_before_anything_was_accepted_it_leaves_at_once() -> None:
+    """Between two 429s nothing is under way: nothing is paid, and nothing more is sent."""
+    with simulation("--fault", "429=1") as running:
+        process = start(*FOX, **running.environment)
+        until(lambda: bool(job_file("fox.mp4.job.json").get("error")))
+        assert "nothing is paid" in interrupt(process)
+        assert finish(process).code == 130
+        assert job_file("fox.mp4.job.json")["state"] == "planned"
+        assert running.books()["accepted"] == 0
+
+
+def test_wait_leaves_at_the_first_one() -> None:
+    """It holds nothing that could be lost; the job is not its own to cancel."""
+    with simulation("--speed", "1") as running:
+        process = start(*FOX, **running.environment)
+        record = until_state("fox.mp4.job.json", "submitted")
+        process.kill()
+        finish(process)
+        process = start("wait", record["request_id"], *QUICK, **running.environment)
+        until_says(process, "in progress")
+        assert f"seedance-async wait {record['request_id']}" in interrupt(process)
+        assert finish(process).code == 130
+        assert running.books()["cancelled"] == 0
+
+
+def test_a_simulated_job_ends_with_its_process() -> None:
+    """No promise is made that nobody could keep."""
+    process = start(*FOX, "--simulate", "--speed", "1")
+    until_says(process, "accepted: job")
+    interrupt(process)
+    interrupt(process)
+    done = finish(process)
+    assert done.code == 130
+    assert command(*FOX, "--simulate", "--speed", "60").code == 0
