@@ -7,6 +7,7 @@ each request, middlewares. Only this file (and the simulator's) imports aiohttp.
 from __future__ import annotations
 
 import asyncio
+import functools
 import socket
 import ssl as ssl_module
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -202,9 +203,7 @@ class HttpTransport:
         return answer
 
     def _timeout(self, total: float | None, stall: float | None = None) -> aiohttp.ClientTimeout:
-        return aiohttp.ClientTimeout(
-            total=total, sock_connect=self._limits.connect, sock_read=stall
-        )
+        return _make_timeout(total, self._limits.connect, stall)
 
     async def _read_answer(self, response: aiohttp.ClientResponse) -> Answer:
         """Read the body; one that breaks off keeps its status, which may decide already."""
@@ -285,6 +284,13 @@ class _HttpStream:
             trouble = f"the download broke off: {_describe(error)}"
         if trouble:
             raise TransportError(trouble, sent=True)
+
+
+@functools.lru_cache(maxsize=64)
+def _make_timeout(
+    total: float | None, connect: float, stall: float | None
+) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=total, sock_connect=connect, sock_read=stall)
 
 
 def _lower(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -381,9 +381,14 @@ class Shape:
     audio: bool | None = None
 
 
-def shape(request: Request) -> Shape:
-    """Return the shape of `request`; values of unexpected types count as absent."""
-    given = request.input()
+def shape(request: Request, given: Mapping[str, object] | None = None) -> Shape:
+    """Return the shape of `request`; values of unexpected types count as absent.
+
+    Args:
+        request: What is asked for.
+        given: Its input, if it is at hand.
+    """
+    given = request.input() if given is None else given
     resolution, duration = given.get("resolution"), given.get("duration")
     audio = given.get("generate_audio")
     if not isinstance(duration, int | float) or not is_integer(duration):

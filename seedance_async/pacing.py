@@ -178,6 +178,8 @@ class AdaptiveLimit:
 
     def completed(self) -> bool:
         """Learn of a clean completion; True if the limit grew."""
+        if self._limit >= self.ceiling:
+            return False
         before = self.limit
         self._limit = min(float(self.ceiling), self._limit + 1.0 / max(1.0, self._limit))
         return self.limit != before

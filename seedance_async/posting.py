@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections.abc import Mapping
 from typing import TypeAlias
 
 import attrs
@@ -263,11 +264,12 @@ class Poster:
         return error
 
 
-def encode(request: Request) -> bytes:
+_to_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def encode(given: Mapping[str, object]) -> bytes:
     """Return the body of a submission: the input object at the root, as UTF-8 JSON."""
-    return json.dumps(
-        request.input(), ensure_ascii=False, allow_nan=False, separators=(",", ":")
-    ).encode()
+    return _to_json(given).encode()
 
 
 def _unwritten(error: Exception) -> SeedanceError:

@@ -11,11 +11,20 @@ __all__ = ["Progress"]
 
 
 class Progress:
-    """What is known of a job while it is tracked; its tracker writes, its handle reads."""
+    """What is known of a job while it is tracked; its tracker writes, its handle reads.
+
+    Attributes:
+        state: The last known state, or the outcome.
+        error: What ended the tracking without an outcome.
+        over: Whether tracking is over, by an outcome or by an error.
+        position_watchers: How many ask for queue positions.
+        polls: How many polls were begun.
+    """
 
     def __init__(self) -> None:
         self.state: State | None = None
         self.error: SeedanceError | None = None
+        self.over = False
         self.position_watchers = 0
         self.polls = 0
         self._polls_answered = 0
@@ -29,11 +38,6 @@ class Progress:
         state = self.state
         return state if isinstance(state, Outcome) else None
 
-    @property
-    def over(self) -> bool:
-        """Whether tracking is over, by an outcome or by an error."""
-        return self.error is not None or isinstance(self.state, Outcome)
-
     def observe(self, status: Status) -> bool:
         """Take a state that a poll saw; True if it is another than before."""
         if self.over or status == self.state:
@@ -46,12 +50,14 @@ class Progress:
         """Take the outcome; the first one counts."""
         if not self.over:
             self.state = outcome
+            self.over = True
             self._wake_watchers()
 
     def fail(self, error: SeedanceError) -> None:
         """Stop being tracked without an outcome: the job itself runs on."""
         if not self.over:
             self.error = error
+            self.over = True
             self._wake_watchers()
 
     async def pause(self, delay: float) -> None:

@@ -47,7 +47,8 @@ class Submitter:
         """Wait for a slot, POST once, return the accepted job; see `Session.submit`."""
         state = self._state
         state.check_submitting()
-        body, of_shape = encode(request), shape(request)
+        given = request.input()
+        body, of_shape = encode(given), shape(request, given)
         self._count += 1
         tag = tag or f"{state.name}-{self._count}"
         slot = await state.pool.acquire()

@@ -17,7 +17,7 @@ from seedance_async.wire import Ended
 __all__ = ["Acceptance", "Track"]
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True)
 class Acceptance:
     """What is known of a job when its tracking begins.
 

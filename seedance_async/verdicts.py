@@ -46,7 +46,7 @@ def outcome_of(
 
 def is_final(outcome: Outcome | None) -> bool:
     """Tell whether the server gave a verdict that no later poll can change."""
-    return isinstance(outcome, Succeeded | Failed | Cancelled)
+    return isinstance(outcome, (Succeeded, Failed, Cancelled))
 
 
 def may_queue(reading: Reading) -> bool:

@@ -55,7 +55,7 @@ __all__ = [
 # --- what an answer can turn out to be -----------------------------------------------------
 
 
-@attrs.frozen
+@attrs.define
 class Accepted:
     """A submission became a job."""
 
@@ -92,14 +92,14 @@ class Undecided:
 Submission: TypeAlias = Accepted | Refused | RefusedForNow | Undecided
 
 
-@attrs.frozen
+@attrs.define
 class Seen:
     """A job that is not over; `status` is None where the answer only says "not ready"."""
 
     status: Status | None
 
 
-@attrs.frozen
+@attrs.define
 class Ended:
     """The verdict on a job.
 
