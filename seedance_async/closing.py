@@ -15,6 +15,9 @@ __all__ = ["Closing"]
 
 logger = logging.getLogger("seedance_async")
 
+_TURNS = 20
+"""Loop turns that tasks get between a job's end and what they do with its video."""
+
 
 class Closing:
     """The last work of a session; `finish` runs in a task of its own, which the exit awaits."""
@@ -27,6 +30,19 @@ class Closing:
         self._submitter = submitter
         self._owns_transport = owns_transport
 
+    async def wait(self) -> None:
+        """Wait until every job, POST, cancel attempt and download is over."""
+        state = self._state
+        while True:
+            await state.supervisor.idle()
+            # Who has just got a video may be about to download it: let those tasks run first.
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
+            if state.supervisor.tasks == 0 and state.downloads == 0:
+                return
+            if state.downloads:
+                await state.nap(60.0)  # each download that ends stirs
+
     async def finish(self, *, abort: bool, hurry: asyncio.Future[None]) -> None:
         state = self._state
         try:
@@ -34,8 +50,8 @@ class Closing:
                 await self._cancel_all(hurry)
             await self._submitter.settled()
             reason = "the session was aborted" if abort else "the session's exit_timeout passed"
-            for job in self._tracker.tracked:
-                await self._tracker.detach(job, reason)
+            tracked = self._tracker.tracked
+            await asyncio.gather(*(self._tracker.detach(job, reason) for job in tracked))
             await self._wait_for_idle(self._state.settings.cancel_timeout)
             for job in self._tracker.unread:
                 self._log_unread(job)

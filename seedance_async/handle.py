@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Generator
 from typing import Protocol
@@ -82,7 +83,10 @@ class Job:
     @property
     def outcome(self) -> Outcome | None:
         """How the job ended; None while it is tracked."""
-        return self._progress.outcome
+        outcome = self._progress.outcome
+        if outcome is not None:
+            self._tracking.read(self)
+        return outcome
 
     def done(self) -> bool:
         """Tell whether tracking is over: by an outcome, or by an error such as a refused token."""
@@ -208,7 +212,7 @@ async def report(job: Job, on_update: Callable[[State], object]) -> None:
     async for update in job.updates():
         try:
             on_update(update)
-        except Exception:  # a bad callback is its own trouble (promise 5)
+        except (Exception, asyncio.CancelledError):  # a bad callback is its own trouble (promise 5)
             if not failed:
                 logger.exception("on_update failed; further failures of it are not logged")
             failed = True

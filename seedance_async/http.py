@@ -29,6 +29,9 @@ from seedance_async.heads import Head, PrivateAddressError, is_private_host
 
 __all__ = ["HttpTransport", "Limits", "ProxyRule", "fetch_head"]
 
+_BROKEN: Final = (aiohttp.ClientError, OSError, ValueError, RuntimeError)
+"""What an exchange may end in; ValueError: no host name; RuntimeError: a closed connector."""
+
 _HEAD_SECONDS: Final = 30.0
 _USER_AGENT: Final = f"seedance-async/{__version__} aiohttp/{aiohttp.__version__}"
 
@@ -154,13 +157,16 @@ class HttpTransport:
         )
 
     def _open_session(self, connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
+        session = aiohttp.ClientSession(
             connector=connector,
             connector_owner=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             headers={"User-Agent": _USER_AGENT},
         )
+        # aiohttp sends a GET again by itself; the one retry layer is ours, which counts and paces.
+        session._retry_connection = False  # noqa: SLF001  there is no public switch
+        return session
 
     def __repr__(self) -> str:
         return f"<HttpTransport {self._base_url}>"
@@ -196,7 +202,7 @@ class HttpTransport:
             trouble = f"no connection for {method} {path} within {self._limits.connect:g} s"
         except TimeoutError:
             trouble = f"no answer to {method} {path} within {timeout:g} s"
-        except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: no host name
+        except _BROKEN as error:
             trouble = f"no answer to {method} {path}: {_describe(error)}"
         if answer is None:
             raise TransportError(self._redact_text(trouble), sent=payload is None or payload.sent)
@@ -244,7 +250,7 @@ class HttpTransport:
             )
         except TimeoutError:
             trouble = f"no answer from {_place(url)} in time"
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except _BROKEN as error:
             trouble = f"no answer from {_place(url)}: {_describe(error)}"
         if response is None:
             raise TransportError(self._redact_text(trouble), sent=True)

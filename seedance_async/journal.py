@@ -171,6 +171,8 @@ class FileJournal:
             if request_id := record.get("request_id"):
                 tag = tags.setdefault(request_id, tag)
             before = found.get(tag, JournalEntry(tag, record["state"]))
+            if record["state"] == "accepted" and before.over and before.request_id == request_id:
+                continue  # an id that could be written only after its job's end
             found[tag] = JournalEntry(
                 tag,
                 record["state"],

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterable,
+)
+from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
@@ -21,8 +29,9 @@ from seedance_async.errors import (
 from seedance_async.handle import Job
 from seedance_async.jobs import Failed, InDoubt, Outcome, TimedOut
 from seedance_async.models import Request
-from seedance_async.state import SessionState
+from seedance_async.state import SessionState, closed_error
 from seedance_async.submitting import Submitter
+from seedance_async.supervisor import is_cancelled
 
 __all__ = ["Done", "Fanout"]
 
@@ -55,7 +64,8 @@ class Fanout(Generic[R, K]):
     """What `Session.map` gives: submits while it is entered, yields each `Done`.
 
     Left by an exception or a cancellation, it makes the session's `on_abort` attempt for the jobs
-    that run; left otherwise, they run on and the session tracks them.
+    that run; left otherwise, they run on and the session tracks them. A POST under way is treated
+    as that of any caller who leaves: the session makes one cancel attempt.
     """
 
     def __init__(
@@ -75,6 +85,7 @@ class Fanout(Generic[R, K]):
         self._tasks: set[asyncio.Task[None]] = set()
         self._jobs: set[Job] = set()
         self._entered = False
+        self._feeder: asyncio.Task[None] | None = None
         self._fed = False
         self._error: Exception | None = None
 
@@ -83,7 +94,8 @@ class Fanout(Generic[R, K]):
         if self._entered:
             raise RuntimeError("a map is entered once; call session.map again")
         self._entered = True
-        self._start(self._feed(), "map")
+        self._state.fanouts.add(self)
+        self._feeder = self._start(self._feed(), "map")
         return self
 
     async def __aexit__(
@@ -138,14 +150,26 @@ class Fanout(Generic[R, K]):
         self._tasks.discard(task)
         self._results.tell()
 
+    def stop_feeding(self) -> None:
+        """Read no more of the input; what runs is still yielded, then the error."""
+        if not self._fed:
+            self._error = self._error or closed_error()
+            if self._feeder is not None:
+                self._feeder.cancel()
+
     async def _feed(self) -> None:
         try:
             index = 0
-            async for request in _each(self._requests):
-                if self._error is not None:
-                    break
-                await self._feed_one(index, request)
-                index += 1
+            async with aclosing(_each(self._requests)) as requests:
+                async for request in requests:
+                    if self._error is not None:
+                        break
+                    await self._feed_one(index, request)
+                    index += 1
+        except asyncio.CancelledError:
+            self._error = self._error or RuntimeError("the input of the map was cancelled")
+            if is_cancelled():
+                raise
         except Exception as error:  # noqa: BLE001  the input's own; raised to the consumer
             self._error = self._error or error
         finally:
@@ -165,6 +189,12 @@ class Fanout(Generic[R, K]):
     async def _run(self, index: int, key: K, request: R, granted: asyncio.Event) -> None:
         try:
             outcome = await self._outcome(request, granted)
+        except asyncio.CancelledError:
+            self._results.unread -= 1
+            self._error = self._error or RuntimeError(f"request {index} of the map was cancelled")
+            if is_cancelled():
+                raise
+            return
         except Exception as error:  # noqa: BLE001  submitting stopped, or a bug; for the consumer
             self._error = self._error or error
             self._results.unread -= 1
@@ -238,8 +268,12 @@ class _Results(Generic[R, K]):
         self._changed.set()
 
 
-async def _each(requests: Iterable[R] | AsyncIterable[R]) -> AsyncIterator[R]:
-    if isinstance(requests, AsyncIterable):
+async def _each(requests: Iterable[R] | AsyncIterable[R]) -> AsyncGenerator[R, None]:
+    if isinstance(requests, AsyncGenerator):
+        async with aclosing(requests):
+            async for request in requests:
+                yield request
+    elif isinstance(requests, AsyncIterable):
         async for request in requests:
             yield request
     else:

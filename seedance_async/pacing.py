@@ -82,6 +82,7 @@ class Gate:
     cause: ErrorInfo | None = None
     braked: bool = False
     _next_probe: float = 0.0
+    _shut_at: float = 0.0
     _doubts: int = 0
     _refusals: int = 0
     _refusal_kind: tuple[str, int | None] | None = None
@@ -102,6 +103,7 @@ class Gate:
     def account_trouble(self, error: ErrorInfo, now: float) -> None:
         """Shut: no balance, or a token that is not taken."""
         self.cause = error
+        self._shut_at = now
         self._next_probe = now + self.probe_every
 
     def stop(self, error: ErrorInfo) -> None:
@@ -127,11 +129,14 @@ class Gate:
         self.stop(error)
         return True
 
-    def success(self) -> bool:
-        """Count an accepted submission; True if it opened the gate."""
+    def success(self, began: float) -> bool:
+        """Count an accepted submission whose POST left at `began`; True if it opened the gate.
+
+        One that left before the gate was shut says nothing about the account now.
+        """
         self._doubts = self._refusals = 0
         self._refusal_kind = None
-        opened = self.cause is not None and not self.braked
+        opened = self.cause is not None and not self.braked and began >= self._shut_at
         if opened:
             self.cause = None
         return opened

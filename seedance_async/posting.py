@@ -32,6 +32,7 @@ from seedance_async.models import Request, Shape
 from seedance_async.paths import submit_path
 from seedance_async.pool import Slot
 from seedance_async.state import SessionState
+from seedance_async.supervisor import is_cancelled
 from seedance_async.tracking import Tracker
 from seedance_async.tracks import Acceptance
 from seedance_async.wire import (
@@ -59,6 +60,8 @@ class Submission:
     """One request on its way.
 
     Attributes:
+        submitted_at: Just before the POST, in wall-clock time; `posted_at` the same in loop time.
+        probing: It passes a shut gate, to see whether the account is well again.
         left: The caller was cancelled while the POST was under way; slot and money are the
             session's to give back.
         limited: How many 429s it met, and `limited_wait` the seconds that they cost.
@@ -71,7 +74,10 @@ class Submission:
     shape: Shape
     slot: Slot
     reservation: Reservation | None = None
+    submitted_at: float = 0.0
+    posted_at: float = 0.0
     left: bool = False
+    probing: bool = False
     limited: int = 0
     limited_wait: float = 0.0
     unsent: int = 0
@@ -89,10 +95,11 @@ class Poster:
         """Write down, POST once, read the answer, write down."""
         state = self._state
         try:
-            await state.settings.journal.submitting(submission.tag, submission.request)
-        except Exception as error:  # noqa: BLE001  any journal's: nothing was sent, say so
-            return _unwritten(error)
-        submitted_at = state.wall()
+            await state.tell(state.settings.journal.submitting(submission.tag, submission.request))
+        except LedgerError as error:
+            return LedgerError(f"nothing was sent: {error}")
+        submission.submitted_at = state.wall()
+        submission.posted_at = state.now()
         try:
             answer = await state.transport.send(
                 "POST",
@@ -103,29 +110,30 @@ class Poster:
         except TransportError as error:
             if not error.sent:
                 return await self._not_sent(submission, error)
-            return await self._in_doubt(submission, Undecided(error.info()))
+            return await self.in_doubt(submission, Undecided(error.info()))
         except asyncio.CancelledError:
-            ended = ErrorInfo("Cancelled", "the event loop ended during the POST")
-            await self._in_doubt(submission, Undecided(ended))
-            raise
-        except Exception as error:  # noqa: BLE001  whatever broke, it may have been accepted
-            return await self._in_doubt(submission, Undecided(ErrorInfo("Broken", repr(error))))
-        return await self._read(submission, answer, submitted_at)
+            verdict = await self.in_doubt(
+                submission, Undecided(ErrorInfo("Cancelled", "the POST was cut off"))
+            )
+            if is_cancelled():
+                raise
+            return verdict
+        return await self._read(submission, answer)
 
-    async def _read(self, submission: Submission, answer: Answer, submitted_at: float) -> Verdict:
+    async def _read(self, submission: Submission, answer: Answer) -> Verdict:
         reading = read_submission(answer, now=self._state.wall())
         if isinstance(reading, Undecided) and await self._is_there(reading.candidate_id):
             assert reading.candidate_id is not None
             reading = Accepted(reading.candidate_id)
         match reading:
             case Accepted(request_id=request_id):
-                return await self._accepted(submission, request_id, submitted_at)
+                return await self._accepted(submission, request_id)
             case RefusedForNow(error=limited):
                 return await self._not_sent(submission, limited)
             case Refused(error=refused):
                 return await self._refused(submission, refused)
             case Undecided():
-                return await self._in_doubt(submission, reading)
+                return await self.in_doubt(submission, reading)
 
     async def _is_there(self, candidate_id: str | None) -> bool:
         """Let one free GET decide whether an id beside an error is a job's (wire.md, section 1)."""
@@ -133,22 +141,23 @@ class Poster:
             return False
         try:
             reading = await self._tracker.fetch(candidate_id)
-        except TransportError:
+        except Exception:  # noqa: BLE001  nobody can tell, which is what in doubt means
             return False
         return not isinstance(reading, Gone | Denied | Trouble)
 
-    async def _accepted(self, submission: Submission, request_id: str, submitted_at: float) -> Job:
+    async def _accepted(self, submission: Submission, request_id: str) -> Job:
         state = self._state
         # Before anything that could fail or be cancelled: without a journal this line is the trace.
         logger.info(
             "accepted: job %s of %s (%s)", request_id, submission.request.model_id, submission.tag
         )
         try:
-            await state.settings.journal.accepted(submission.tag, request_id)
-        except Exception as error:  # noqa: BLE001  whatever it was, the id must not be lost
+            await state.tell(state.settings.journal.accepted(submission.tag, request_id))
+        except LedgerError as error:
             self._unrecorded(submission.tag, request_id, error)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError:  # the event loop ends: one more attempt, then it is lost
             logger.critical("job %s may not be in the journal", request_id)
+            await state.tell(state.settings.journal.accepted(submission.tag, request_id))
             raise
         submission.slot.track()
         state.submitted += 1
@@ -160,11 +169,11 @@ class Poster:
                 model_id=submission.request.model_id,
                 shape=submission.shape,
                 reservation=submission.reservation,
-                submitted_at=submitted_at,
+                submitted_at=submission.submitted_at,
                 accepted_at=state.wall(),
             )
         )
-        if state.gate.success():
+        if state.gate.success(submission.posted_at):
             state.gate_opened("a submission was accepted")
         state.emit(
             JobSubmitted(
@@ -176,7 +185,7 @@ class Poster:
         )
         return job
 
-    def _unrecorded(self, tag: str, request_id: str, error: Exception) -> None:
+    def _unrecorded(self, tag: str, request_id: str, error: LedgerError) -> None:
         """Stop submitting and keep trying to write an id that the journal would not take."""
         logger.critical(
             "job %s (%s) was accepted, but its id could not be written: %s. Note it down",
@@ -200,8 +209,8 @@ class Poster:
             await asyncio.sleep(state.settings.retry.backoff(attempt))
             attempt += 1
             try:
-                await state.settings.journal.accepted(tag, request_id)
-            except Exception as error:  # noqa: BLE001  tried again until the session ends
+                await state.tell(state.settings.journal.accepted(tag, request_id))
+            except LedgerError as error:
                 if state.closing:
                     logger.critical("job %s is not in the journal: %s", request_id, error)
                     return
@@ -213,9 +222,11 @@ class Poster:
         self, submission: Submission, error: TransportError | RateLimitedError
     ) -> Verdict:
         try:
-            await self._state.settings.journal.not_sent(submission.tag, str(error))
-        except Exception as unwritten:  # noqa: BLE001  any journal's
-            return _unwritten(unwritten)
+            await self._state.tell(
+                self._state.settings.journal.not_sent(submission.tag, str(error))
+            )
+        except LedgerError as unwritten:
+            return LedgerError(f"nothing was accepted, but that could not be told: {unwritten}")
         return error
 
     async def _refused(self, submission: Submission, error: ApiError) -> Verdict:
@@ -235,13 +246,14 @@ class Poster:
             )
         )
         try:
-            await state.settings.journal.finished(submission.tag, outcome)
-        except Exception:
+            await state.tell(state.settings.journal.finished(submission.tag, outcome))
+        except LedgerError:
             logger.exception("the refusal of %s could not be written", submission.tag)
         state.emit(JobFinished(at=state.wall(), outcome=outcome, tag=submission.tag))
         return error
 
-    async def _in_doubt(self, submission: Submission, doubt: Undecided) -> Verdict:
+    async def in_doubt(self, submission: Submission, doubt: Undecided) -> SubmissionInDoubtError:
+        """Write down that nobody knows whether there is a job."""
         state = self._state
         model_id = submission.request.model_id
         error = SubmissionInDoubtError(
@@ -256,8 +268,8 @@ class Poster:
             )
         )
         try:
-            await state.settings.journal.in_doubt(submission.tag, doubt.error.message)
-        except Exception:
+            await state.tell(state.settings.journal.in_doubt(submission.tag, doubt.error.message))
+        except LedgerError:
             logger.critical(
                 "the doubt about %s could not be written", submission.tag, exc_info=True
             )
@@ -270,9 +282,3 @@ _to_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(","
 def encode(given: Mapping[str, object]) -> bytes:
     """Return the body of a submission: the input object at the root, as UTF-8 JSON."""
     return _to_json(given).encode()
-
-
-def _unwritten(error: Exception) -> SeedanceError:
-    if isinstance(error, SeedanceError):
-        return error
-    return LedgerError(f"nothing was sent, for the journal could not be written: {error!r}")

@@ -114,6 +114,7 @@ class Session:
         self._given_transport = transport
         self._state: SessionState | None = None
         self._closed: asyncio.Event | None = None
+        self._last_statistics: Statistics | None = None
 
     def __repr__(self) -> str:
         if self._state is None:
@@ -177,40 +178,61 @@ class Session:
         state, closed = self._state, self._closed
         if state is None or closed is None:
             return
+        self._check_loop(state)
+        if state.supervisor.owns_current_task():
+            raise RuntimeError("a session cannot be closed by its own journal, input or callback")
         if state.closing:
             await closed.wait()
             return
         state.closing = True
+        try:
+            await self._close(state, abort=abort)
+        finally:
+            self._last_statistics = state.statistics()
+            self._state = None
+            closed.set()
+
+    async def _close(self, state: SessionState, *, abort: bool) -> None:
         state.pool.refuse_waiting(closed_error)
+        state.stir()
+        for fanout in tuple(state.fanouts):
+            fanout.stop_feeding()
+        closing = Closing(
+            state, self._tracker, self._submitter, owns_transport=self._given_transport is None
+        )
         cancelled: asyncio.CancelledError | None = None
         if not abort:
             try:
                 async with asyncio.timeout(self._settings.exit_timeout):
-                    await state.supervisor.idle()
+                    await closing.wait()
             except TimeoutError:
                 pass
             except asyncio.CancelledError as error:
                 abort, cancelled = True, error
         hurry: asyncio.Future[None] = state.loop.create_future()
-        closing = Closing(
-            state, self._tracker, self._submitter, owns_transport=self._given_transport is None
-        )
         finish = state.loop.create_task(
             closing.finish(abort=abort, hurry=hurry), name="seedance_async exit"
         )
         # A task that is cancelled once more is told to hurry: it detaches at once, but still
         # waits for POSTs under way, whose ids would be lost.
-        try:
-            await see_through(finish, hurry.cancel)
-        finally:
-            self._state = None
-            closed.set()
+        await see_through(finish, hurry.cancel)
         if cancelled is not None:
             raise cancelled
 
-    def _open_state(self) -> SessionState:
-        if self._state is None or self._state.closing:
+    def _check_loop(self, state: SessionState) -> None:
+        if state.loop is asyncio.get_running_loop():
+            return
+        if self._closed is not None and state.loop.is_closed():
+            self._state = None
+        ids = ", ".join(job.request_id for job in self._tracker.tracked) or "none"
+        raise RuntimeError(
+            f"the session belongs to the event loop that opened it; jobs it still tracked: {ids}"
+        )
+
+    def _open_state(self, *, closing_too: bool = False) -> SessionState:
+        if self._state is None or (self._state.closing and not closing_too):
             raise closed_error()
+        self._check_loop(self._state)
         return self._state
 
     # --- generations -----------------------------------------------------------------------
@@ -264,7 +286,7 @@ class Session:
                 await report(job, on_update)
             return await job
         except asyncio.CancelledError:
-            if not job.done() and self._settings.on_abort == "cancel":
+            if not job.done():
                 self._submitter.cancel_in_session(job)
             raise
 
@@ -298,7 +320,7 @@ class Session:
             ProtocolError: An answer that cannot be read.
             TransportError: There was no answer.
         """
-        self._open_state()
+        self._open_state(closing_too=True)
         _check_id(request_id)
         return await self._tracker.look(request_id)
 
@@ -350,7 +372,8 @@ class Session:
     ) -> Path:
         """Download a video, whole or not at all, and return its path.
 
-        Cancelled, it leaves nothing; what stood at `path` before stays. May be repeated.
+        The session's clean exit waits for it. Cancelled, it leaves nothing; what stood at `path`
+        before stays. May be repeated.
 
         Args:
             video: An outcome, or a video's URL.
@@ -360,10 +383,15 @@ class Session:
         Raises:
             DownloadError: It could not be fetched or stored; the generation itself succeeded.
         """
-        state = self._open_state()
+        state = self._open_state(closing_too=True)
         url = video if isinstance(video, str) else video.video_url
         rules = rules or DownloadRules()
-        file = await download(state.transport, url, Path(path), rules, self._settings.retry)
+        state.downloads += 1
+        try:
+            file = await download(state.transport, url, Path(path), rules, self._settings.retry)
+        finally:
+            state.downloads -= 1
+            state.stir()
         state.emit(
             Downloaded(
                 at=state.wall(),
@@ -378,19 +406,21 @@ class Session:
     # --- steering --------------------------------------------------------------------------
 
     def statistics(self) -> Statistics:
-        """Return the session's numbers at this moment.
+        """Return the session's numbers at this moment, or those of its end.
 
         Raises:
-            SessionClosedError: The session is not open.
+            SessionClosedError: The session was never opened.
         """
-        if self._state is None:
+        if self._state is not None:
+            return self._state.statistics()
+        if self._last_statistics is None:
             raise closed_error()
-        return self._state.statistics()
+        return self._last_statistics
 
     def set_max_in_flight(self, limit: int) -> None:
         """Move the ceiling of generations in flight; what runs beyond it runs on."""
         state = self._open_state()
-        if isinstance(limit, bool) or limit < 1:
+        if type(limit) is not int or limit < 1:
             raise ValueError(f"max_in_flight must be a whole number from 1 (given: {limit!r})")
         state.limit.set_ceiling(limit)
         state.limit_changed("set_max_in_flight")

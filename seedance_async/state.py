@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import secrets
 import time
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Awaitable, Callable
+from typing import Literal, Protocol
+from weakref import WeakSet
 
 import attrs
 
 from seedance_async.budget import Account, Budget, to_usd
-from seedance_async.errors import SeedanceError, SessionClosedError, SubmittingStoppedError
+from seedance_async.errors import (
+    LedgerError,
+    SeedanceError,
+    SessionClosedError,
+    SubmittingStoppedError,
+)
 from seedance_async.events import Event, GateChanged, LimitChanged
 from seedance_async.jobs import ErrorInfo
 from seedance_async.journal import Journal, SilentJournal
 from seedance_async.pacing import AdaptiveLimit, Gate, Rate, RetryPolicy
 from seedance_async.polling import BackoffPolling, Polling
 from seedance_async.pool import Pool
-from seedance_async.supervisor import Supervisor
+from seedance_async.supervisor import Supervisor, is_cancelled
 from seedance_async.transport import Transport
 from seedance_async.turnstile import Turnstile
 
@@ -29,8 +36,13 @@ logger = logging.getLogger("seedance_async")
 
 
 def _positive(_owner: object, field: attrs.Attribute[float], value: float | None) -> None:
-    if value is not None and not value > 0:
-        raise ValueError(f"{field.name} must be more than zero (given: {value!r})")
+    if value is not None and not 0 < value < math.inf:
+        raise ValueError(f"{field.name} must be a finite number above zero (given: {value!r})")
+
+
+def _positive_or_zero(_owner: object, field: attrs.Attribute[float], value: float | None) -> None:
+    if value is not None and not 0 <= value < math.inf:
+        raise ValueError(f"{field.name} must be None or a finite number from 0 (given: {value!r})")
 
 
 def _count(_owner: object, field: attrs.Attribute[int], value: int) -> None:
@@ -47,7 +59,7 @@ class Settings:
     requests_per_second: float | None = attrs.field(default=None, validator=_positive)
     polling: Polling = attrs.field(factory=BackoffPolling)
     job_timeout: float = attrs.field(default=1800.0, validator=_positive)
-    exit_timeout: float | None = None
+    exit_timeout: float | None = attrs.field(default=None, validator=_positive_or_zero)
     on_abort: Literal["cancel", "detach"] = attrs.field(
         default="cancel", validator=attrs.validators.in_(("cancel", "detach"))
     )
@@ -60,6 +72,7 @@ class Settings:
     poll_timeout: float = 30.0
     cancel_timeout: float = 5.0
     abort_timeout: float = 10.0
+    journal_timeout: float = 60.0
     lost_grace: float = 60.0
 
 
@@ -94,6 +107,14 @@ class Statistics:
     limit: int
 
 
+class Feeding(Protocol):
+    """A fan-out that submits what its input gives."""
+
+    def stop_feeding(self) -> None:
+        """Read no more of the input."""
+        ...
+
+
 class SessionState:
     """The shared state of one open session; belongs to one event loop."""
 
@@ -114,6 +135,9 @@ class SessionState:
         self.paused_until = 0.0
         self.submitted = self.polls = self.retries = self.limited = self.doubts = 0
         self.untracked_ids: set[str] = set()
+        self.fanouts: WeakSet[Feeding] = WeakSet()
+        self.downloads = 0
+        self._nappers: set[asyncio.Future[None]] = set()
         self._callback_failed = False
 
     def now(self) -> float:
@@ -132,13 +156,50 @@ class SessionState:
             return
         try:
             callback(event)
-        except Exception:  # a bad callback is its own trouble (promise 5)
+        except (Exception, asyncio.CancelledError):  # its own trouble (promise 5)
             if not self._callback_failed:
                 self._callback_failed = True
                 logger.exception("on_event failed; further failures of it are not logged")
 
-    def check_submitting(self) -> None:
-        """Raise if nothing may be submitted now.
+    async def tell(self, word: Awaitable[None]) -> None:
+        """Await a word to the journal, for at most `journal_timeout` seconds.
+
+        Raises:
+            LedgerError: It could not be written, whatever the reason.
+        """
+        seconds = self.settings.journal_timeout
+        try:
+            async with asyncio.timeout(seconds):
+                await word
+        except asyncio.CancelledError as error:
+            if is_cancelled():
+                raise
+            raise LedgerError("the journal's own work was cancelled") from error
+        except LedgerError:
+            raise
+        except TimeoutError as error:
+            raise LedgerError(f"the journal did not answer within {seconds:g} s") from error
+        except Exception as error:
+            raise LedgerError(f"the journal could not be written: {error!r}") from error
+
+    async def nap(self, seconds: float) -> None:
+        """Sleep, less if the session is closed, or submitting stops or goes on, meanwhile."""
+        waker: asyncio.Future[None] = self.loop.create_future()
+        self._nappers.add(waker)
+        timer = self.loop.call_later(seconds, _wake, waker)
+        try:
+            await waker
+        finally:
+            timer.cancel()
+            self._nappers.discard(waker)
+
+    def stir(self) -> None:
+        """Wake all who nap, to look whether they may go on."""
+        for waker in self._nappers:
+            _wake(waker)
+
+    def check_submitting(self, *, probing: bool = False) -> None:
+        """Raise if nothing may be submitted now; a probe may pass a shut gate.
 
         Raises:
             SessionClosedError: The session is closing.
@@ -146,7 +207,7 @@ class SessionState:
         """
         if self.closing:
             raise closed_error()
-        if self.gate.is_shut(self.now()):
+        if not probing and self.gate.is_shut(self.now()):
             raise self.stopped_error()
 
     def stopped_error(self) -> SubmittingStoppedError:
@@ -167,10 +228,12 @@ class SessionState:
         """Tell that submitting stopped, and let those who wait for a slot know."""
         logger.warning("submitting stopped: %s", reason)
         self.pool.refuse_waiting(self.stopped_error)
+        self.stir()
         self.emit(GateChanged(at=self.wall(), open=False, reason=reason))
 
     def gate_opened(self, reason: str) -> None:
         """Tell that submitting goes on."""
+        self.stir()
         self.emit(GateChanged(at=self.wall(), open=True, reason=reason))
 
     def limit_changed(self, reason: str) -> None:
@@ -201,3 +264,8 @@ def closed_error() -> SeedanceError:
         "the session is not open: use it inside `async with Session() as session:`, or between "
         "open() and aclose()"
     )
+
+
+def _wake(waker: asyncio.Future[None]) -> None:
+    if not waker.done():
+        waker.set_result(None)

@@ -19,12 +19,14 @@ from seedance_async.errors import (
 )
 from seedance_async.events import RateLimited, RetryScheduled
 from seedance_async.handle import Job
+from seedance_async.jobs import ErrorInfo
 from seedance_async.models import Request, shape
 from seedance_async.pacing import Admission
 from seedance_async.posting import Poster, Submission, Verdict, encode
 from seedance_async.state import SessionState
 from seedance_async.tracking import Tracker
 from seedance_async.turnstile import Turn
+from seedance_async.wire import Undecided
 
 __all__ = ["Submitter"]
 
@@ -58,7 +60,7 @@ class Submitter:
         try:
             return await self._submit_in_slot(submission)
         except SubmissionInDoubtError:
-            slot.release()  # the money stays reserved: it may be billed
+            submission.slot.release()  # the money stays reserved: it may be billed
             state.doubts += 1
             raise
         except BaseException:
@@ -73,8 +75,8 @@ class Submitter:
 
     async def _submit_in_slot(self, submission: Submission) -> Job:
         while True:
-            await self._clear_to_send()
             self._reserve(submission)
+            await self._clear_to_send(submission)
             verdict = await self._post_in_session(submission)
             match verdict:
                 case Job():
@@ -86,7 +88,7 @@ class Submitter:
                 case _:
                     raise verdict
 
-    async def _clear_to_send(self) -> None:
+    async def _clear_to_send(self, submission: Submission) -> None:
         """Wait for the session's pause to end and for a turn, then ask the gate.
 
         Raises:
@@ -95,17 +97,21 @@ class Submitter:
         """
         state = self._state
         while True:
-            state.check_submitting()
+            state.check_submitting(probing=submission.probing)
             pause = state.paused_until - state.now()
             if pause > 0:
-                await asyncio.sleep(pause)
+                # The jitter comes on top, or all that wait would be sent at one moment.
+                await state.nap(pause + min(1.0, pause) * state.settings.retry.random())
                 continue
             await state.turnstile.wait(Turn.SUBMIT)
-            state.check_submitting()
+            state.check_submitting(probing=submission.probing)
             if state.paused_until > state.now():
                 continue
-            if state.gate.admit(state.now()) is Admission.SHUT:
-                raise state.stopped_error()
+            if not submission.probing:
+                admission = state.gate.admit(state.now())
+                if admission is Admission.SHUT:
+                    raise state.stopped_error()
+                submission.probing = admission is Admission.PROBE
             return
 
     def _reserve(self, submission: Submission) -> None:
@@ -131,7 +137,10 @@ class Submitter:
         if submission.limited_wait > retry.limited_patience:
             raise error
         state.retries += 1
-        await asyncio.sleep(delay)
+        # Others may be ahead now that the limit is cut: ask for a slot again when the pause ends.
+        submission.slot.release()
+        await state.nap(delay)
+        submission.slot = await state.pool.acquire()
 
     async def _wait_out_unsent(self, submission: Submission, error: TransportError) -> None:
         """Back off after a connection that was never made."""
@@ -144,7 +153,7 @@ class Submitter:
         submission.unsent += 1
         state.retries += 1
         state.emit(RetryScheduled(at=state.wall(), request_id=None, delay=delay, why=str(error)))
-        await asyncio.sleep(delay)
+        await state.nap(delay)
 
     # --- the part that belongs to the session ----------------------------------------------
 
@@ -170,10 +179,22 @@ class Submitter:
     async def _post(self, submission: Submission, waiter: asyncio.Future[Verdict]) -> None:
         try:
             verdict = await self._poster.post(submission)
-        except BaseException:
-            # Only the end of the event loop cancels this task; the journal has been told.
+        except Exception as error:
+            # A slip of ours after the POST may have left: nobody knows what came of it.
+            logger.exception("submission %s broke; please report it", submission.tag)
+            doubt = Undecided(ErrorInfo(type(error).__name__, repr(error)))
+            verdict = await self._poster.in_doubt(submission, doubt)
+        except BaseException as error:
+            # The end of the event loop; the journal has been told.
             submission.slot.release()
-            waiter.cancel()
+            if not waiter.done():
+                waiter.set_exception(
+                    SubmissionInDoubtError(
+                        ErrorInfo(type(error).__name__, "the event loop ended during the POST"),
+                        model_id=submission.request.model_id,
+                    )
+                )
+                waiter.exception()
             raise
         if waiter.done():
             self._orphan(submission, verdict)

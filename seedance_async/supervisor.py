@@ -14,12 +14,15 @@ from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 import anyio
 
-__all__ = ["Supervisor", "in_thread", "see_through"]
+__all__ = ["Supervisor", "in_thread", "is_cancelled", "see_through"]
 
 logger = logging.getLogger("seedance_async")
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+
+_LAST_WORDS = 10.0
+"""Seconds for which tasks that were cancelled by others may finish what they write."""
 
 
 class Supervisor:
@@ -59,6 +62,10 @@ class Supervisor:
                 "%s ended by an error of our own; please report it", task.get_name(), exc_info=error
             )
 
+    def owns_current_task(self) -> bool:
+        """Tell whether the task that runs now is one of its own."""
+        return asyncio.current_task() in self._tasks
+
     async def idle(self) -> None:
         """Wait until it owns no task."""
         await self._idle.wait()
@@ -72,10 +79,26 @@ class Supervisor:
         try:
             await self._closing.wait()
         finally:
+            # Who is cancelled already, as by the end of the event loop, may be writing down an id.
+            for task in self._tasks:
+                if not task.cancelling():
+                    task.cancel()
+            if self._tasks:
+                await asyncio.wait(set(self._tasks), timeout=_LAST_WORDS)
             while self._tasks:
                 for task in self._tasks:
                     task.cancel()
                 await asyncio.wait(set(self._tasks))
+
+
+def is_cancelled() -> bool:
+    """Tell whether the running task itself was cancelled.
+
+    A CancelledError may also come out of something that it awaits and that somebody else
+    cancelled: that is an error like any other, and must not pass for a cancellation.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def see_through(

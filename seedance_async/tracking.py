@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from weakref import WeakValueDictionary
 
 import attrs
 
-from seedance_async.errors import ProtocolError, SeedanceError, TransportError
+from seedance_async.errors import LedgerError, ProtocolError, SeedanceError, TransportError
 from seedance_async.events import (
     CancelAttempted,
     JobAttached,
@@ -32,6 +33,7 @@ from seedance_async.jobs import (
 from seedance_async.paths import cancel_path, result_path, status_path
 from seedance_async.progress import Progress
 from seedance_async.state import SessionState
+from seedance_async.supervisor import is_cancelled
 from seedance_async.tracks import Acceptance, Track
 from seedance_async.turnstile import Turn
 from seedance_async.verdicts import cancel_result, is_final, may_queue, outcome_of
@@ -51,6 +53,9 @@ __all__ = ["Tracker"]
 
 logger = logging.getLogger("seedance_async")
 
+_MAX_UNREAD = 10_000
+"""Handles kept for the sake of those who never read them, so that their URLs can be logged."""
+
 
 class Tracker:
     """Follows all jobs of a session."""
@@ -61,6 +66,7 @@ class Tracker:
         self._jobs: WeakValueDictionary[str, Job] = WeakValueDictionary()
         self._unread: dict[Job, None] = {}
         self._let_go: dict[str, Acceptance] = {}
+        self._slip_logged = False
         self._unknown_states: set[str] = set()
 
     @property
@@ -96,16 +102,21 @@ class Tracker:
             return known
         slot = self._state.pool.attach()
         facts = self._let_go.pop(request_id, None) or Acceptance(
-            request_id=request_id, tag=tag or request_id, slot=slot, ours=False
+            request_id=request_id, tag=request_id, slot=slot, ours=False
         )
         accepted_at = facts.accepted_at if accepted_at is None else accepted_at
         age = 0.0 if accepted_at is None else max(0.0, self._state.wall() - accepted_at)
-        job = self.follow(attrs.evolve(facts, slot=slot, accepted_at=accepted_at, age=age))
+        job = self.follow(
+            attrs.evolve(facts, tag=tag or facts.tag, slot=slot, accepted_at=accepted_at, age=age)
+        )
         self._state.emit(JobAttached(at=self._state.wall(), request_id=request_id))
         return job
 
     def follow(self, facts: Acceptance) -> Job:
-        """Start the polling task of an accepted job."""
+        """Start the polling task of an accepted job; an id that is followed keeps its handle."""
+        followed = self._tracks.get(facts.request_id)
+        if followed is not None:
+            return self._join(followed, facts)
         now = self._state.now()
         progress = Progress()
         job = Job(facts.request_id, self, progress, model_id=facts.model_id, tag=facts.tag)
@@ -120,6 +131,21 @@ class Tracker:
             self._follow(track), name=f"seedance_async job {facts.request_id}"
         )
         return job
+
+    def _join(self, track: Track, facts: Acceptance) -> Job:
+        """Let one handle serve an id that came twice."""
+        facts.slot.release()
+        if track.facts.reservation is not None and facts.reservation is not None:
+            logger.critical(
+                "the service gave two submissions one id, %s: (%s) and (%s); one may be lost",
+                facts.request_id,
+                track.facts.tag,
+                facts.tag,
+            )
+        elif facts.ours:  # it was attached while its acceptance was being written down
+            track.facts = attrs.evolve(facts, slot=track.facts.slot)
+            track.job.model_id, track.job.tag = facts.model_id, facts.tag
+        return track.job
 
     async def look(self, request_id: str) -> State:
         """Ask for a job's state once; see `Session.fetch`."""
@@ -166,10 +192,12 @@ class Tracker:
 
     async def _send_cancel(self, request_id: str) -> CancelResult:
         try:
-            answer = await self._state.transport.send(
-                "POST", cancel_path(request_id), timeout=self._state.settings.cancel_timeout
-            )
-        except TransportError as error:
+            async with asyncio.timeout(self._state.settings.cancel_timeout):
+                await self._state.turnstile.wait(Turn.SUBMIT)
+                answer = await self._state.transport.send(
+                    "POST", cancel_path(request_id), timeout=self._state.settings.cancel_timeout
+                )
+        except (TransportError, TimeoutError) as error:
             logger.info("job %s: no answer to the cancel: %s", request_id, error)
             return CancelResult.UNKNOWN
         return read_cancel(answer)
@@ -197,28 +225,38 @@ class Tracker:
         track = self._tracks.get(job.request_id)
         if track is None or track.task is None or track.verdict is not None:
             return
-        await self._end(track, track.timed_out(self._state.wall(), reason))
+        track.detached = True
         track.task.cancel()
+        await self._end(track, track.timed_out(self._state.wall(), reason))
 
     # --- the polling task ------------------------------------------------------------------
 
     async def _follow(self, track: Track) -> None:
         try:
             await self._poll_until_over(track)
-        except asyncio.CancelledError:
-            if not track.job.done():
-                outcome = track.verdict or track.timed_out(
-                    self._state.wall(), "its polling task was cancelled"
+        except BaseException as error:
+            if not track.detached:
+                self._break_off(track, error)
+            raise
+
+    def _break_off(self, track: Track, error: BaseException) -> None:
+        """Let nobody wait for a job whose polling ended otherwise; the job itself runs on."""
+        if track.progress.over:
+            return
+        outcome = track.verdict
+        if outcome is None and isinstance(error, asyncio.CancelledError):
+            outcome = track.timed_out(self._state.wall(), "its polling task was cancelled")
+        if outcome is None:
+            track.progress.fail(
+                ProtocolError(
+                    f"tracking broke: {error!r}; attach({track.job.request_id!r}) comes back to it",
+                    status=0,
+                    request_id=track.job.request_id,
                 )
-                track.progress.end(outcome)
-                self._close(track, outcome)
-            raise
-        except Exception as error:
-            # A slip of ours must not leave those who wait hanging; the job itself runs on.
-            if not track.job.done():
-                track.progress.fail(ProtocolError(f"tracking broke: {error!r}", status=0))
-                self._close(track, None)
-            raise
+            )
+        else:
+            track.progress.end(outcome)
+        self._close(track, outcome)
 
     async def _poll_until_over(self, track: Track) -> None:
         progress, state = track.progress, self._state
@@ -242,13 +280,29 @@ class Tracker:
 
     async def _poll(self, track: Track) -> Reading:
         request_id = track.job.request_id
-        try:
-            reading = await self._get_result(request_id)
-            if track.progress.position_watchers and may_queue(reading):
-                reading = await self._get_position(request_id) or reading
-        except TransportError as error:
-            return Trouble(error)
+        reading = await self._try(self._get_result(request_id), request_id)
+        if track.progress.position_watchers and may_queue(reading):
+            status = await self._try(self._get_position(request_id), request_id)
+            if isinstance(status, Seen) and status.status is not None:
+                return status
         return reading
+
+    async def _try(self, request: Awaitable[Reading], request_id: str) -> Reading:
+        """Await a poll; whatever breaks says nothing about the job."""
+        try:
+            return await request
+        except SeedanceError as error:
+            return Trouble(error)
+        except asyncio.CancelledError:
+            if is_cancelled():
+                raise
+            why = "the request was cancelled by somebody else"
+        except Exception as error:
+            why = repr(error)
+            if not self._slip_logged:
+                self._slip_logged = True
+                logger.exception("a poll broke; please report it")
+        return Trouble(ProtocolError(why, status=0, request_id=request_id))
 
     async def _get_result(self, request_id: str) -> Reading:
         state = self._state
@@ -258,16 +312,15 @@ class Tracker:
         )
         return read_result(answer, request_id, now=state.wall())
 
-    async def _get_position(self, request_id: str) -> Seen | None:
-        """Ask the status, which alone knows the place in the queue; trouble there is no news."""
+    async def _get_position(self, request_id: str) -> Reading:
+        """Ask the status, which alone knows the place in the queue."""
         state = self._state
-        state.polls += 1
         await state.turnstile.wait(Turn.POLL, state.now())
+        state.polls += 1
         answer = await state.transport.send(
             "GET", status_path(request_id), timeout=state.settings.poll_timeout
         )
-        reading = read_status(answer, request_id, now=state.wall())
-        return reading if isinstance(reading, Seen) and reading.status is not None else None
+        return read_status(answer, request_id, now=state.wall()) or Seen(None)
 
     async def _take(self, track: Track, reading: Reading) -> None:
         """Turn what a poll read into a change of the job."""
@@ -343,13 +396,19 @@ class Tracker:
             return
         track.verdict = outcome
         if isinstance(outcome, Succeeded):
-            self._state.schedule.finished(track.facts.shape, self._state.now() - track.since)
+            self._teach(track)
         try:
-            await self._state.settings.journal.finished(track.facts.tag, outcome)
-        except Exception:
+            await self._state.tell(self._state.settings.journal.finished(track.facts.tag, outcome))
+        except LedgerError:
             logger.exception("job %s: its outcome could not be written", track.job.request_id)
         track.progress.end(outcome)
         self._close(track, outcome)
+
+    def _teach(self, track: Track) -> None:
+        try:
+            self._state.schedule.finished(track.facts.shape, self._state.now() - track.since)
+        except Exception:  # a bad policy is its own trouble (promise 5)
+            logger.exception("the polling policy could not learn")
 
     def _close(self, track: Track, outcome: Outcome | None) -> None:
         """Give back the slot and settle the money."""
@@ -363,9 +422,11 @@ class Tracker:
             state.account.settle(
                 facts.reservation, outcome.cost_usd, succeeded=isinstance(outcome, Succeeded)
             )
+        facts.slot.release()
         if isinstance(outcome, Succeeded) and state.limit.completed():
             state.limit_changed("a clean completion")
-        facts.slot.release()
+        while len(self._unread) > _MAX_UNREAD and (oldest := next(iter(self._unread))).done():
+            del self._unread[oldest]
         if outcome is not None:
             state.emit(JobFinished(at=state.wall(), outcome=outcome, tag=facts.tag))
 

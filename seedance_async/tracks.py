@@ -56,6 +56,7 @@ class Track:
         troubles: Polls in a row that brought no news.
         backoff: Seconds to wait after the last of them.
         verdict: The outcome, while it is being written down.
+        detached: It is followed no longer; its task may end in any way.
     """
 
     job: Job
@@ -67,6 +68,7 @@ class Track:
     backoff: float = 0.0
     in_progress_at: float | None = None
     verdict: Outcome | None = None
+    detached: bool = False
     task: asyncio.Task[None] | None = None
 
     def timings(self, known_at: float, ended: Ended | None = None) -> Timings:

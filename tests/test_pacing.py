@@ -133,7 +133,7 @@ class GateMachine(RuleBasedStateMachine):
     @rule()
     def a_submission_is_accepted(self) -> None:
         opened = self.shut_since is not None and not self.braked
-        assert self.gate.success() is opened
+        assert self.gate.success(self.now) is opened
         self.since_success.clear()
         if opened:
             self.shut_since = None
@@ -174,7 +174,7 @@ def test_refusals_of_different_kinds_do_not_pull_the_brake() -> None:
     """Mixed refusals are many people's mistakes; a doubt between equal ones interrupts nothing."""
     gate = Gate()
     assert not any(gate.refusal(error("a" if n % 9 else "b")) for n in range(100))
-    gate.success()
+    gate.success(1e9)
     assert [gate.refusal(error()) for _ in range(5)] == [False] * 5
     gate.doubt(error())
     assert [gate.refusal(error()) for _ in range(5)] == [False] * 4 + [True]

@@ -94,7 +94,7 @@ class Wire(SimulatedTransport):
             scripted = self.after(method, path, answer)
         else:
             await asyncio.sleep(self._latency)
-        if isinstance(scripted, Exception):
+        if isinstance(scripted, BaseException):
             raise scripted
         return scripted
 
@@ -141,6 +141,9 @@ class Scene:
         assert accepted <= set(self.journal.told("accepted")) | self._doubted()
         for session in self.sessions:
             assert session._state is None
+            pool = session._tracker._state.pool
+            assert (pool.submitting, pool.tracked, pool.waiting) == (0, 0, 0), pool
+            assert session._tracker._state.supervisor.tasks == 0
 
     def _doubted(self) -> set[str]:
         """Return the ids accepted behind an answer that nobody could read: doubts cover them."""

@@ -163,8 +163,7 @@ def test_a_closed_session_says_so() -> None:
             await waiting
         with pytest.raises(SessionClosedError):
             session.attach("an-id")
-        with pytest.raises(SessionClosedError):
-            session.statistics()
+        assert session.statistics().submitted == 1
         with pytest.raises(RuntimeError, match="opened once"):
             await session.open()
 
