@@ -7,8 +7,9 @@ import logging
 
 from seedance_async.handle import Job
 from seedance_async.jobs import Succeeded
-from seedance_async.state import SessionState
+from seedance_async.state import SessionState, closed_error
 from seedance_async.submitting import Submitter
+from seedance_async.supervisor import see_through
 from seedance_async.tracking import Tracker
 
 __all__ = ["Closing"]
@@ -20,7 +21,7 @@ _TURNS = 20
 
 
 class Closing:
-    """The last work of a session; `finish` runs in a task of its own, which the exit awaits."""
+    """The last work of a session."""
 
     def __init__(
         self, state: SessionState, tracker: Tracker, submitter: Submitter, *, owns_transport: bool
@@ -30,7 +31,37 @@ class Closing:
         self._submitter = submitter
         self._owns_transport = owns_transport
 
-    async def wait(self) -> None:
+    async def run(self, *, abort: bool) -> None:
+        """Close the session; a cancellation is passed on when nothing is left.
+
+        Args:
+            abort: Do not wait for jobs first.
+        """
+        state = self._state
+        state.pool.refuse_waiting(closed_error)
+        state.stir()
+        for fanout in tuple(state.fanouts):
+            fanout.stop_feeding()
+        cancelled: asyncio.CancelledError | None = None
+        if not abort:
+            try:
+                async with asyncio.timeout(state.settings.exit_timeout):
+                    await self._wait()
+            except TimeoutError:
+                pass
+            except asyncio.CancelledError as error:
+                abort, cancelled = True, error
+        hurry: asyncio.Future[None] = state.loop.create_future()
+        finish = state.loop.create_task(
+            self._finish(abort=abort, hurry=hurry), name="seedance_async exit"
+        )
+        # A task that is cancelled once more is told to hurry: it detaches at once, but still
+        # waits for POSTs under way, whose ids would be lost.
+        await see_through(finish, hurry.cancel)
+        if cancelled is not None:
+            raise cancelled
+
+    async def _wait(self) -> None:
         """Wait until every job, POST, cancel attempt and download is over."""
         state = self._state
         while True:
@@ -43,7 +74,7 @@ class Closing:
             if state.downloads:
                 await state.nap(60.0)  # each download that ends stirs
 
-    async def finish(self, *, abort: bool, hurry: asyncio.Future[None]) -> None:
+    async def _finish(self, *, abort: bool, hurry: asyncio.Future[None]) -> None:
         state = self._state
         try:
             if abort and self._state.settings.on_abort == "cancel":

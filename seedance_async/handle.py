@@ -83,10 +83,7 @@ class Job:
     @property
     def outcome(self) -> Outcome | None:
         """How the job ended; None while it is tracked."""
-        outcome = self._progress.outcome
-        if outcome is not None:
-            self._tracking.read(self)
-        return outcome
+        return self._progress.outcome
 
     def done(self) -> bool:
         """Tell whether tracking is over: by an outcome, or by an error such as a refused token."""

@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import attrs
@@ -23,11 +22,12 @@ from yarl import URL
 
 from seedance_async.__about__ import __version__
 from seedance_async.bodies import MAX_BODY_BYTES, Answer, excerpt
-from seedance_async.credentials import Token, is_loopback
+from seedance_async.credentials import Token
 from seedance_async.errors import TransportError
 from seedance_async.heads import Head, PrivateAddressError, is_private_host
+from seedance_async.proxies import ProxyRule
 
-__all__ = ["HttpTransport", "Limits", "ProxyRule", "fetch_head"]
+__all__ = ["HttpTransport", "Limits", "fetch_head"]
 
 _BROKEN: Final = (aiohttp.ClientError, OSError, ValueError, RuntimeError)
 """What an exchange may end in; ValueError: no host name; RuntimeError: a closed connector."""
@@ -86,30 +86,6 @@ class _SubmissionBody(aiohttp.payload.Payload):
             raise aiohttp.ClientConnectionResetError("the connection closed before the body")
         self.sent = True
         await writer.write(self._value)
-
-
-@attrs.frozen
-class ProxyRule:
-    """Which proxy serves a URL: the given one for all, else the environment's, read once.
-
-    Loopback is never proxied; `""` switches proxies off.
-    """
-
-    explicit: str | None = attrs.field(default=None, repr=False)
-    environment: Mapping[str, str] = attrs.field(factory=getproxies, repr=False)
-
-    def __call__(self, url: str) -> str | None:
-        """Return the proxy's URL for `url`, or None."""
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        if is_loopback(host):
-            return None
-        if self.explicit is not None:
-            return self.explicit or None
-        found = self.environment.get(parts.scheme) or self.environment.get("all")
-        if not found or proxy_bypass(host):
-            return None
-        return found if "://" in found else f"http://{found}"
 
 
 class HttpTransport:

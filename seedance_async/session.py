@@ -27,7 +27,6 @@ from seedance_async.paths import is_request_id
 from seedance_async.polling import BackoffPolling, Polling
 from seedance_async.state import SessionState, Settings, Statistics, closed_error
 from seedance_async.submitting import Submitter
-from seedance_async.supervisor import see_through
 from seedance_async.tracking import Tracker
 from seedance_async.transport import Transport
 
@@ -185,39 +184,15 @@ class Session:
             await closed.wait()
             return
         state.closing = True
+        closing = Closing(
+            state, self._tracker, self._submitter, owns_transport=self._given_transport is None
+        )
         try:
-            await self._close(state, abort=abort)
+            await closing.run(abort=abort)
         finally:
             self._last_statistics = state.statistics()
             self._state = None
             closed.set()
-
-    async def _close(self, state: SessionState, *, abort: bool) -> None:
-        state.pool.refuse_waiting(closed_error)
-        state.stir()
-        for fanout in tuple(state.fanouts):
-            fanout.stop_feeding()
-        closing = Closing(
-            state, self._tracker, self._submitter, owns_transport=self._given_transport is None
-        )
-        cancelled: asyncio.CancelledError | None = None
-        if not abort:
-            try:
-                async with asyncio.timeout(self._settings.exit_timeout):
-                    await closing.wait()
-            except TimeoutError:
-                pass
-            except asyncio.CancelledError as error:
-                abort, cancelled = True, error
-        hurry: asyncio.Future[None] = state.loop.create_future()
-        finish = state.loop.create_task(
-            closing.finish(abort=abort, hurry=hurry), name="seedance_async exit"
-        )
-        # A task that is cancelled once more is told to hurry: it detaches at once, but still
-        # waits for POSTs under way, whose ids would be lost.
-        await see_through(finish, hurry.cancel)
-        if cancelled is not None:
-            raise cancelled
 
     def _check_loop(self, state: SessionState) -> None:
         if state.loop is asyncio.get_running_loop():

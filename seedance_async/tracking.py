@@ -9,9 +9,9 @@ from weakref import WeakValueDictionary
 
 import attrs
 
-from seedance_async.errors import LedgerError, ProtocolError, SeedanceError, TransportError
+from seedance_async.cancelling import cancel
+from seedance_async.errors import LedgerError, ProtocolError, SeedanceError
 from seedance_async.events import (
-    CancelAttempted,
     JobAttached,
     JobFinished,
     RetryScheduled,
@@ -30,13 +30,13 @@ from seedance_async.jobs import (
     Status,
     Succeeded,
 )
-from seedance_async.paths import cancel_path, result_path, status_path
+from seedance_async.paths import result_path, status_path
 from seedance_async.progress import Progress
 from seedance_async.state import SessionState
 from seedance_async.supervisor import is_cancelled
 from seedance_async.tracks import Acceptance, Track
 from seedance_async.turnstile import Turn
-from seedance_async.verdicts import cancel_result, is_final, may_queue, outcome_of
+from seedance_async.verdicts import is_final, may_queue, outcome_of
 from seedance_async.wire import (
     Denied,
     Ended,
@@ -44,7 +44,6 @@ from seedance_async.wire import (
     Reading,
     Seen,
     Trouble,
-    read_cancel,
     read_result,
     read_status,
 )
@@ -178,47 +177,7 @@ class Tracker:
 
     async def cancel(self, job: Job) -> CancelResult:
         """Try to cancel a job once, then let one poll confirm."""
-        outcome = job.outcome
-        if not is_final(outcome):
-            said = await self._send_cancel(job.request_id)
-            outcome = await self._confirm(job)
-        else:
-            said = CancelResult.UNKNOWN
-        result = cancel_result(said, outcome)
-        self._state.emit(
-            CancelAttempted(at=self._state.wall(), request_id=job.request_id, result=result.value)
-        )
-        return result
-
-    async def _send_cancel(self, request_id: str) -> CancelResult:
-        try:
-            async with asyncio.timeout(self._state.settings.cancel_timeout):
-                await self._state.turnstile.wait(Turn.SUBMIT)
-                answer = await self._state.transport.send(
-                    "POST", cancel_path(request_id), timeout=self._state.settings.cancel_timeout
-                )
-        except (TransportError, TimeoutError) as error:
-            logger.info("job %s: no answer to the cancel: %s", request_id, error)
-            return CancelResult.UNKNOWN
-        return read_cancel(answer)
-
-    async def _confirm(self, job: Job) -> Outcome | None:
-        """Return the outcome that one more poll saw, if it saw one."""
-        track = self._tracks.get(job.request_id)
-        try:
-            async with asyncio.timeout(self._state.settings.cancel_timeout):
-                if track is not None:
-                    await track.progress.polled(track.progress.ask_for_poll())
-                    return job.outcome
-                reading = await self.fetch(job.request_id)
-        except (TimeoutError, TransportError):
-            logger.info("job %s: no confirming poll in time", job.request_id)
-            return job.outcome
-        return (
-            outcome_of(reading, job.request_id, job.model_id)
-            if isinstance(reading, Ended)
-            else None
-        )
+        return await cancel(self._state, job, self._tracks.get(job.request_id), self.fetch)
 
     async def detach(self, job: Job, reason: str) -> None:
         """Stop following a job that runs on; one whose outcome is being written down ends so."""

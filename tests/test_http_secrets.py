@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from seedance_async.errors import TransportError
-from seedance_async.http import Limits, ProxyRule
+from seedance_async.http import Limits
+from seedance_async.proxies import ProxyRule
 from seedance_async.wire import read_result, read_status, read_submission
 
 from .misbehaving import SECRET, Conversation, Handler, head_of, live, polite, server, transport_to

@@ -125,7 +125,7 @@ def _token() -> tuple[Token | None, Finding]:
 
 
 def _proxy(base_url: str) -> Finding:
-    from seedance_async.http import ProxyRule
+    from seedance_async.proxies import ProxyRule
 
     proxy = ProxyRule()(base_url)
     if proxy is None:
