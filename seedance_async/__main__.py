@@ -1,5 +1,6 @@
 """`seedance-async` and `python -m seedance_async`: the command line's door."""
 
+import os
 import sys
 
 _EXTRA = frozenset({"cyclopts", "rich", "jinja2", "imagesize", "jsonschema"})
@@ -7,6 +8,7 @@ _EXTRA = frozenset({"cyclopts", "rich", "jinja2", "imagesize", "jsonschema"})
 
 def main() -> None:
     """Run the command line and leave with its exit code; without the extra, say what to install."""
+    _open_closed_streams()
     try:
         from seedance_async.cli.app import run
 
@@ -21,7 +23,17 @@ def main() -> None:
             file=sys.stderr,
         )
         code = 64
+    except KeyboardInterrupt:  # before or between what takes interrupts by itself
+        print("interrupted", file=sys.stderr)
+        code = 130
     sys.exit(code)
+
+
+def _open_closed_streams() -> None:
+    """Give a stream that the shell closed (`2>&-`) somewhere to go: nobody wants to see it."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123
 
 
 if __name__ == "__main__":

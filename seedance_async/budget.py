@@ -36,6 +36,11 @@ def to_usd(micro: int) -> float:
     return micro / 1_000_000
 
 
+def _usd(micro: int) -> str:
+    dollars = f"{to_usd(micro):.6f}"
+    return f"${dollars.rstrip('0') if dollars[-4:] != '0000' else dollars[:-4]}"
+
+
 Price = float | Mapping[str, float] | None
 
 
@@ -123,10 +128,9 @@ class Account:
             limit = to_micro(self.budget.usd)
             if self.settled + self.reserved + estimate > limit:
                 return (
-                    f"the estimate of {to_usd(estimate):.6f} USD does not fit: of "
-                    f"{to_usd(limit):.6f} USD, {to_usd(self.settled):.6f} are spent and "
-                    f"{to_usd(self.reserved):.6f} reserved; raise the budget or wait for running "
-                    f"jobs to be settled"
+                    f"the estimate of {_usd(estimate)} does not fit: of {_usd(limit)}, "
+                    f"{_usd(self.settled)} are spent and {_usd(self.reserved)} reserved; raise "
+                    f"the budget or wait for running jobs to be settled"
                 )
             reservation = Reservation(shape, estimate)
         self.reserved += reservation.amount

@@ -9,6 +9,7 @@ from urllib.request import getproxies, proxy_bypass
 import attrs
 
 from seedance_async.credentials import is_loopback
+from seedance_async.errors import CredentialsError
 
 __all__ = ["ProxyRule"]
 
@@ -30,8 +31,25 @@ class ProxyRule:
         if is_loopback(host):
             return None
         if self.explicit is not None:
-            return self.explicit or None
+            return _checked(self.explicit) if self.explicit else None
         found = self.environment.get(parts.scheme) or self.environment.get("all")
         if not found or proxy_bypass(host):
             return None
-        return found if "://" in found else f"http://{found}"
+        return _checked(found if "://" in found else f"http://{found}")
+
+
+def _checked(proxy: str) -> str:
+    """Refuse what is no proxy's URL, without showing it: it may hold a password."""
+    try:
+        parts = urlsplit(proxy)
+        fine = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        fine = False
+    if not fine:
+        raise CredentialsError(
+            "the proxy (an argument, or HTTPS_PROXY and the like) is not a URL such as "
+            "http://host:port; it is not shown here, for it may hold a password"
+        )
+    if parts.scheme not in ("http", "https"):
+        raise CredentialsError(f"{parts.scheme} proxies are not supported; use an http proxy")
+    return proxy

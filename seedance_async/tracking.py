@@ -358,8 +358,8 @@ class Tracker:
             self._teach(track)
         try:
             await self._state.tell(self._state.settings.journal.finished(track.facts.tag, outcome))
-        except LedgerError:
-            logger.exception("job %s: its outcome could not be written", track.job.request_id)
+        except LedgerError as error:
+            logger.error("job %s: its outcome is not written: %s", track.job.request_id, error)  # noqa: TRY400
         track.progress.end(outcome)
         self._close(track, outcome)
 

@@ -253,6 +253,8 @@ def read_result(answer: Answer, request_id: str, *, now: float) -> Reading:
 
 
 def _poll_error(answer: Answer, body: Body, request_id: str, now: float) -> Reading:
+    if answer.status == 404 and read_error_code(body, answer.status) is None:
+        return Trouble(_foreign_404(answer, request_id), read_retry_after(answer.headers, now))
     error = api_error(answer, body, request_id, now)
     match error:
         case NotFoundError() if error.code is not None and error.code // 1000 == 404:
@@ -276,6 +278,8 @@ def _is_error_shape(body: Body) -> bool:
 
 def _unreadable(answer: Answer, request_id: str, now: float) -> Trouble:
     retry_after = read_retry_after(answer.headers, now)
+    if answer.status == 404:
+        return Trouble(_foreign_404(answer, request_id), retry_after)
     if answer.status >= 400:
         return Trouble(api_error(answer, None, request_id, now), retry_after)
     return Trouble(
@@ -286,6 +290,17 @@ def _unreadable(answer: Answer, request_id: str, now: float) -> Trouble:
             request_id=request_id,
         ),
         retry_after,
+    )
+
+
+def _foreign_404(answer: Answer, request_id: str) -> ProtocolError:
+    """Read a 404 without the service's own code: a gateway's, or no Model API at all."""
+    return ProtocolError(
+        "a 404 without the service's error code, so it may not come from the Model API: check "
+        "the base URL",
+        status=404,
+        excerpt=answer.excerpt(answer.body),
+        request_id=request_id,
     )
 
 

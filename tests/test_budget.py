@@ -174,8 +174,8 @@ def test_a_cost_above_its_estimate_is_booked_and_stops_the_next() -> None:
     assert account.settled + account.reserved == 1_300_000
     found = account.reserve(SHAPES[0])
     assert isinstance(found, str)
-    assert "0.900000 USD does not fit: of 1.000000 USD, 0.900000 are spent" in found
-    assert "0.400000 reserved; raise the budget" in found
+    assert "$0.90 does not fit: of $1.00, $0.90 are spent" in found
+    assert "$0.40 reserved; raise the budget" in found
     account.release(second)
     assert isinstance(account.reserve(SHAPES[1]), str)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from seedance_async.errors import TransportError
+from seedance_async.errors import CredentialsError, TransportError
 from seedance_async.http import Limits
 from seedance_async.proxies import ProxyRule
 from seedance_async.wire import read_result, read_status, read_submission
@@ -249,12 +249,23 @@ def test_no_proxy_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     assert rule("https://example.com") == "http://p:1"
 
 
-@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "nonsense", "http://127.0.0.1:99999"])
-def test_an_unusable_proxy_is_a_transport_error(proxy: str) -> None:
-    """A proxy that aiohttp cannot use is no answer and nothing sent, not a ValueError."""
+@pytest.mark.parametrize(
+    "proxy", ["socks5://me:hidden@h:1", "http://me:hidden@h:99999", "http://[me:hidden"]
+)
+def test_an_unusable_proxy_is_refused_at_once_and_not_shown(proxy: str) -> None:
+    """What is no http proxy's URL is an error before anything is sent, without its password."""
+    with pytest.raises(CredentialsError) as caught:
+        ProxyRule(proxy)(REAL)
+    assert "hidden" not in str(caught.value)
+    with pytest.raises(CredentialsError):
+        ProxyRule(None, {"https": proxy})(REAL)
+
+
+def test_a_proxy_that_is_not_there_is_a_transport_error() -> None:
+    """A proxy that cannot be reached is no answer, and nothing was sent."""
 
     async def main() -> None:
-        async with transport_to(REAL, proxy=proxy) as transport:
+        async with transport_to(REAL, proxy="http://127.0.0.1:9") as transport:
             assert unanswered(await post(transport)).sent is False
 
     live(main)

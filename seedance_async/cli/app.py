@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import platform
@@ -14,7 +15,7 @@ from typing import Final
 from cyclopts import App, CycloptsError, Parameter
 
 from seedance_async.__about__ import __version__
-from seedance_async.cli.exits import CommandError, Exit, exit_code
+from seedance_async.cli.exits import CommandError, Exit, exit_code, hint
 from seedance_async.cli.terminal import tell
 from seedance_async.credentials import TOKEN_VARIABLES, CredentialsWarning
 from seedance_async.errors import SeedanceError
@@ -79,7 +80,7 @@ def _run(arguments: Sequence[str]) -> int:
     except CommandError as error:
         return _fail(str(error), error.code)
     except SeedanceError as error:
-        return _fail(str(error), exit_code(error))
+        return _fail(f"{error}{hint(error)}", exit_code(error))
     except KeyboardInterrupt:
         return _fail("interrupted", Exit.INTERRUPTED)
     except BrokenPipeError:
@@ -88,6 +89,10 @@ def _run(arguments: Sequence[str]) -> int:
         return Exit.UNWRITABLE
     except ModuleNotFoundError:
         raise
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EBADF):
+            return _fail_by_bug(error)
+        return _fail(f"the output cannot be written: {error.strerror}", Exit.UNWRITABLE)
     except Exception as error:  # noqa: BLE001  the last line of defence says how to report
         return _fail_by_bug(error)
     return code if isinstance(code, int) else Exit.OK

@@ -6,10 +6,10 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from seedance_async.cli.connection import find_service
-from seedance_async.cli.exits import Exit
+from seedance_async.cli.exits import CommandError, Exit
 from seedance_async.cli.reporting import QUIET, Reporting
-from seedance_async.cli.terminal import print_json, tell
-from seedance_async.jobs import CancelResult
+from seedance_async.cli.terminal import print_json
+from seedance_async.jobs import Cancelled, CancelResult, Failed, Lost, Succeeded
 
 __all__ = ["cancel"]
 
@@ -37,10 +37,23 @@ def cancel(
     if reporting.json:
         print_json({"request_id": request_id, "result": result.value})
     else:
-        tell(f"job {request_id}: {_WORDS[result]}")
+        print(f"job {request_id}: {_WORDS[result]}")
     return _CODES[result]
 
 
 async def _cancel(request_id: str) -> CancelResult:
     async with find_service().session() as session:
-        return await session.attach(request_id).cancel()
+        result = await session.attach(request_id).cancel()
+        if result is not CancelResult.UNKNOWN:
+            return result
+        # One look says why: a refused token, an unknown id and a dead service raise here.
+        match await session.fetch(request_id):
+            case Lost(error=error):
+                raise CommandError(
+                    f"{request_id} is not known to the service: {error.message}", Exit.FAILED
+                )
+            case Cancelled():
+                return CancelResult.CANCELLED
+            case Succeeded() | Failed():
+                return CancelResult.NOT_CANCELLABLE
+        return result

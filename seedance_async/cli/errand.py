@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 
 from seedance_async.cli import words
-from seedance_async.cli.exits import Exit, exit_code
+from seedance_async.cli.exits import Exit, exit_code, hint
 from seedance_async.cli.interrupts import Interrupts
 from seedance_async.cli.journal import JobFileJournal
 from seedance_async.cli.progress import Progress
@@ -61,12 +62,21 @@ class Errand:
             case Downloaded():
                 self._downloaded = event
 
-    async def run(self, session: Session) -> int:
-        """Do it, and return the exit code; an interrupt's outranks the others."""
-        work = asyncio.create_task(self._work(session))
-        with Interrupts(self._last_words) as interrupts:
+    async def run(self, session: Session, interrupts: Interrupts | None = None) -> int:
+        """Do it, and return the exit code; an interrupt's outranks the others.
+
+        Args:
+            session: Open.
+            interrupts: Entered before the loop started, if anything is to be paid.
+        """
+        with Interrupts() if interrupts is None else nullcontext(interrupts) as signals:
+            signals.bind(self._last_words)
+            if signals.came:
+                self._progress.line(self._farewell(), label="interrupted", style="yellow")
+                return signals.code or Exit.INTERRUPTED
+            work = asyncio.create_task(self._work(session))
             while not work.done():
-                stage = asyncio.create_task(interrupts.stage())
+                stage = asyncio.create_task(signals.stage())
                 await asyncio.wait({work, stage}, return_when=asyncio.FIRST_COMPLETED)
                 if stage.done():
                     await self._interrupted(stage.result(), work)
@@ -75,7 +85,7 @@ class Errand:
         if work.cancelled():
             self._progress.line(self._farewell(), label="interrupted", style="yellow")
         code = Exit.AGAIN if work.cancelled() else work.result()
-        return interrupts.code or code
+        return signals.code or code
 
     # --- the work --------------------------------------------------------------------------
 
@@ -83,7 +93,7 @@ class Errand:
         try:
             video = await self._video(session)
         except SeedanceError as error:
-            self._error(str(error))
+            self._error(f"{error}{hint(error)}")
             if isinstance(error, SubmissionInDoubtError):
                 self._progress.line(self._file.way_out)
             return exit_code(error)
@@ -113,8 +123,15 @@ class Errand:
             return session.attach(record.request_id, accepted_at=_epoch(record.accepted_at))
         self._progress.change("submitting")
         job = await session.submit(self._request)
-        noted = f", noted in {self._file.path}" if self._file.path else ""
-        self._progress.line(f"accepted: job {job.request_id}{noted}")
+        if self._file.path is None:
+            self._progress.line(f"accepted: job {job.request_id}")
+        elif self._file.record.request_id == job.request_id:
+            self._progress.line(f"accepted: job {job.request_id}, noted in {self._file.path}")
+        else:
+            self._error(
+                f"job {job.request_id} was accepted, but is NOT noted in {self._file.path}: copy "
+                f"its id; `seedance-async wait {job.request_id} -o FILE` comes back to it"
+            )
         return job
 
     async def _outcome(self, job: Job) -> Outcome:

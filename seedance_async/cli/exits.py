@@ -26,7 +26,7 @@ from seedance_async.errors import (
     TransportError,
 )
 
-__all__ = ["CommandError", "Exit", "exit_code"]
+__all__ = ["CommandError", "Exit", "exit_code", "hint"]
 
 
 class Exit(IntEnum):
@@ -92,3 +92,11 @@ def exit_code(error: SeedanceError) -> Exit:
     if isinstance(error, DownloadError) and not isinstance(error, StorageError):
         return Exit.AGAIN if error.retryable else Exit.FAILED
     return next((code for kinds, code in _CODES if isinstance(error, kinds)), Exit.FAILED)
+
+
+def hint(error: SeedanceError) -> str:
+    """Return what to do next where the error itself cannot know: a leading blank and a sentence."""
+    if not isinstance(error, TransportError):
+        return ""
+    sent = "" if error.sent else " Nothing was sent."
+    return f".{sent} Check the network and the base URL; `seedance-async doctor` looks at both."

@@ -9,6 +9,7 @@ from cyclopts import Group, Parameter
 
 from seedance_async.cli.connection import Service, find_base_url, find_service
 from seedance_async.cli.fields import Fields, given_fields
+from seedance_async.cli.interrupts import Interrupts
 from seedance_async.cli.jobfile import SIMULATOR, JobFile
 from seedance_async.cli.output import claim_output
 from seedance_async.cli.patience import USUAL, Patience
@@ -87,14 +88,17 @@ def generate(
     file = claim_output(out, base_url=base_url, overwrite=output.overwrite, again=output.again)
     if spending.simulate:
         tell("simulated: nothing is sent to the service, nothing is paid", style="cyan")
-        code = asyncio.run(_simulate(request, file, spending.speed, patience))
+        with Interrupts() as interrupts:
+            code = asyncio.run(_simulate(request, file, spending.speed, patience, interrupts))
     else:
         service = find_service()
         if check_images:
             asyncio.run(_look_at_images(request))
         if not spending.yes:
             ask(_offer(request, service, out))
-        code = asyncio.run(_run(request, file, service, patience.session_options()))
+        with Interrupts() as interrupts:
+            options = patience.session_options()
+            code = asyncio.run(_run(request, file, service, options, interrupts))
     if reporting.json:
         print_json(file.report())
     elif file.record.state == "downloaded":
@@ -118,17 +122,25 @@ def _offer(request: Request, service: Service, out: Path) -> str:
     return "\n".join([*lines, f"  into: {out}", "The service sets the price."])
 
 
-async def _simulate(request: Request, file: JobFile, speed: float, patience: Patience) -> int:
+async def _simulate(
+    request: Request, file: JobFile, speed: float, patience: Patience, interrupts: Interrupts
+) -> int:
     from seedance_async.cli.connection import embed_simulator, scaled_polling
     from seedance_async.simulator import Simulator
 
     simulator = Simulator(speed=speed)
     async with embed_simulator(simulator) as service:
         options = patience.session_options(scaled_polling(speed))
-        return await _run(request, file, service, options)
+        return await _run(request, file, service, options, interrupts)
 
 
-async def _run(request: Request, file: JobFile, service: Service, options: dict[str, Any]) -> int:
+async def _run(
+    request: Request,
+    file: JobFile,
+    service: Service,
+    options: dict[str, Any],
+    interrupts: Interrupts,
+) -> int:
     from seedance_async.cli.errand import Errand
     from seedance_async.cli.journal import JobFileJournal
     from seedance_async.cli.progress import Progress
@@ -138,4 +150,4 @@ async def _run(request: Request, file: JobFile, service: Service, options: dict[
         errand = Errand(journal, progress, file.video, request)
         session = service.session(journal=journal, on_event=errand.on_event, **options)
         async with session:
-            return await errand.run(session)
+            return await errand.run(session, interrupts)

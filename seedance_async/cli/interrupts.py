@@ -20,15 +20,14 @@ _SHOW_CURSOR = b"\x1b[?25h\r\n"
 class Interrupts:
     """Takes SIGINT, SIGTERM and SIGHUP inside the block, in the main thread.
 
+    Enter it before the event loop starts: asyncio's own handler would cancel whatever runs first.
     `signal.signal` and the loop's thread-safe call work on all systems; a signal that was ignored
     before (nohup, a background job) stays ignored.
-
-    Args:
-        last_words: Said when a third signal leaves at once; must not wait for anything.
     """
 
-    def __init__(self, last_words: Callable[[], str]) -> None:
-        self._last_words = last_words
+    def __init__(self) -> None:
+        self._last_words: Callable[[], str] = lambda: "interrupted: left at once."
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._before: dict[signal.Signals, Any] = {}
         self._stages: asyncio.Queue[int] = asyncio.Queue()
         self._count = 0
@@ -39,8 +38,12 @@ class Interrupts:
         """The exit code of the first signal, None if there was none."""
         return None if self._first is None else 128 + self._first
 
+    @property
+    def came(self) -> bool:
+        """Whether there was a signal."""
+        return self._count > 0
+
     def __enter__(self) -> Interrupts:
-        self._loop = asyncio.get_running_loop()
         for name in _SIGNALS:
             number = getattr(signal.Signals, name, None)
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
@@ -56,6 +59,15 @@ class Interrupts:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    def bind(self, last_words: Callable[[], str]) -> None:
+        """Begin to hand signals to the running loop.
+
+        Args:
+            last_words: Said when a third signal leaves at once; must not wait for anything.
+        """
+        self._last_words = last_words
+        self._loop = asyncio.get_running_loop()
+
     async def stage(self) -> int:
         """Wait for the next signal and return its number in the row: 1, then 2."""
         return await self._stages.get()
@@ -66,7 +78,8 @@ class Interrupts:
         self._first = self._first or number
         if self._count >= _LEAVES_AT_ONCE:
             self._leave(128 + self._first)
-        self._loop.call_soon_threadsafe(self._stages.put_nowait, self._count)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stages.put_nowait, self._count)
 
     def _leave(self, code: int) -> None:
         # Runs in the signal handler: the loop may be stuck, and the display holds locks.

@@ -16,13 +16,28 @@ import attrs
 from seedance_async.cli.exits import CommandError, Exit
 from seedance_async.errors import LedgerError
 
-__all__ = ["SIMULATOR", "JobFile", "JobRecord", "job_file_of", "read_record", "stamp"]
+__all__ = [
+    "SIMULATOR",
+    "JobFile",
+    "JobRecord",
+    "draft_of",
+    "job_file_of",
+    "read_record",
+    "stamp",
+]
 
 SIMULATOR: Final = "simulator"
 """The origin of a job on an embedded simulator, which ended with its process."""
 
 _VERSION: Final = 1
 _SUFFIX: Final = ".job.json"
+
+_REPLACEABLE: Final = frozenset({"planned", "failed", "cancelled", "downloaded"})
+"""The states in which nothing paid could get lost by a new generation."""
+
+_NEED_ID: Final = frozenset({"submitted", "timed_out", "lost"})
+_NEED_ID_OR_URL: Final = frozenset({"succeeded", "downloaded"})
+_STATES: Final = frozenset({*_REPLACEABLE, *_NEED_ID, *_NEED_ID_OR_URL, "submitting", "in_doubt"})
 
 
 @attrs.frozen(kw_only=True)
@@ -66,14 +81,7 @@ class JobRecord:
     @property
     def may_be_paid(self) -> bool:
         """Whether there is, or may be, something paid for that FILE does not hold yet."""
-        return not self.simulated and self.state in {
-            "submitting",
-            "submitted",
-            "in_doubt",
-            "timed_out",
-            "lost",
-            "succeeded",
-        }
+        return not self.simulated and self.state not in _REPLACEABLE
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
@@ -169,8 +177,19 @@ class JobFile:
 
 
 def job_file_of(file: Path) -> Path:
-    """Return where the job file of a video stands."""
+    """Return where the job file of a video stands.
+
+    Raises:
+        CommandError: The path has no name, as `.` and `/` have none.
+    """
+    if not file.name:
+        raise CommandError(f"{file} is a folder: name a file in it", Exit.UNWRITABLE)
     return file.with_name(file.name + _SUFFIX)
+
+
+def draft_of(path: Path) -> Path:
+    """Return where a job file is written before it takes its place; the longest of its names."""
+    return path.with_name(f".{path.name}.{os.getpid()}")
 
 
 def read_record(path: Path) -> JobRecord | None:
@@ -187,15 +206,14 @@ def read_record(path: Path) -> JobRecord | None:
     if content is None:
         return None
     try:
-        document = json.loads(content)
-        if document["version"] != _VERSION:
-            raise CommandError(
-                f"{path} was written by a newer version of seedance-async: use that one", Exit.DATA
-            )
-        return _record(document)
-    except (ValueError, TypeError, KeyError, RecursionError):
+        return _record(_document(content))
+    except _NewerVersionError:
         raise CommandError(
-            f"{path} is no job file of seedance-async: give another one, or move it away",
+            f"{path} was written by a newer version of seedance-async: use that one", Exit.DATA
+        ) from None
+    except _WrongRecordError as error:
+        raise CommandError(
+            f"{path} is no job file of seedance-async: {error}. Give another one, or move it away",
             Exit.DATA,
         ) from None
 
@@ -207,18 +225,74 @@ def stamp(seconds: float | None) -> str | None:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
+class _WrongRecordError(ValueError):
+    """What is wrong with a job file, as a clause."""
+
+
+class _NewerVersionError(Exception):
+    """A job file of a later version."""
+
+
+def _document(content: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        raise _WrongRecordError("it is not JSON") from None
+    if not isinstance(document, dict):
+        raise _WrongRecordError("it is no JSON object")
+    version = document.get("version")
+    if type(version) is int and version > _VERSION:
+        raise _NewerVersionError
+    if type(version) is not int or version != _VERSION:
+        raise _WrongRecordError(f"its version is {_shown(version)} and must be {_VERSION}")
+    return document
+
+
+_TEXT: Final = (str,)
+_MAYBE_TEXT: Final = (str, type(None))
+_MAYBE_NUMBER: Final = (int, float, type(None))
+_KINDS: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
+    "state": (_TEXT, "a text"),
+    "base_url": (_TEXT, "a text"),
+    "model": (_MAYBE_TEXT, "a text or null"),
+    "file": (_MAYBE_TEXT, "a text or null"),
+    "request_id": (_MAYBE_TEXT, "a text or null"),
+    "submitted_at": (_MAYBE_TEXT, "a text or null"),
+    "accepted_at": (_MAYBE_TEXT, "a text or null"),
+    "finished_at": (_MAYBE_TEXT, "a text or null"),
+    "video_url": (_MAYBE_TEXT, "a text or null"),
+    "sha256": (_MAYBE_TEXT, "a text or null"),
+    "cost_usd": (_MAYBE_NUMBER, "a number or null"),
+    "bytes": (_MAYBE_NUMBER, "a number or null"),
+    "input": ((dict,), "an object"),
+    "error": ((dict, type(None)), "an object or null"),
+    "earlier": ((list,), "a list"),
+}
+
+
 def _record(document: Mapping[str, Any]) -> JobRecord:
-    known = {field.name for field in attrs.fields(JobRecord)}
-    values = {name: value for name, value in document.items() if name in known}
+    values = {name: value for name, value in document.items() if name in _KINDS}
+    for name, value in values.items():
+        kinds, words = _KINDS[name]
+        if not isinstance(value, kinds):
+            raise _WrongRecordError(f"its {name} is {_shown(value)} and must be {words}")
+    if not all(isinstance(record, dict) for record in values.get("earlier", ())):
+        raise _WrongRecordError("its earlier must be a list of objects")
     values["earlier"] = tuple(values.get("earlier", ()))
     record = JobRecord(**values)
-    texts = (record.state, record.base_url)
-    optional = (record.file, record.request_id, record.video_url, record.accepted_at)
-    if not all(isinstance(text, str) for text in texts):
-        raise TypeError
-    if not all(text is None or isinstance(text, str) for text in optional):
-        raise TypeError
+    if record.state not in _STATES:
+        raise _WrongRecordError(f"its state {_shown(record.state)} is unknown")
+    needs_id = record.state in _NEED_ID or (
+        record.state in _NEED_ID_OR_URL and not record.video_url
+    )
+    if needs_id and not record.request_id:
+        raise _WrongRecordError(f"its state is {record.state}, but it has no request_id")
     return record
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def _unwritable(path: Path, error: OSError) -> LedgerError:
@@ -236,7 +310,7 @@ def _read_bytes(path: Path) -> bytes | None:
 
 def _replace(path: Path, content: bytes) -> None:
     """Replace a file as a whole: after a crash it is the old one or the new one."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = draft_of(path)
     try:
         with draft.open("wb") as file:
             file.write(content)

@@ -87,6 +87,7 @@ class JobFileJournal:
             state=state_name(outcome),
             finished_at=None if isinstance(outcome, TimedOut) else stamp(time.time()),
             video_url=outcome.video_url if isinstance(outcome, Succeeded) else None,
+            request_id=self.file.record.request_id or outcome.request_id,
             model=self.file.record.model or outcome.model_id,
             cost_usd=cost,
             error=error,

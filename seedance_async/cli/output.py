@@ -4,20 +4,40 @@ from __future__ import annotations
 
 import shlex
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from seedance_async.cli.exits import CommandError, Exit
-from seedance_async.cli.jobfile import JobFile, JobRecord, job_file_of, read_record
+from seedance_async.cli.jobfile import JobFile, JobRecord, draft_of, job_file_of, read_record
 
-__all__ = ["check_writable", "claim_output"]
+__all__ = ["check_name", "check_writable", "claim_output"]
+
+
+def check_name(path: Path) -> None:
+    """Refuse a FILE whose name, or that of its job file, the disk cannot take.
+
+    Raises:
+        CommandError: It is too long, or cannot be looked at.
+    """
+    for place in (path, draft_of(job_file_of(path))):
+        try:
+            with suppress(FileNotFoundError, NotADirectoryError):
+                place.lstat()
+        except (OSError, ValueError) as error:
+            what = path if place == path else f"the job file beside {path}"
+            why = getattr(error, "strerror", None) or str(error)
+            raise CommandError(
+                f"{what} cannot be written: {why}. Name another file", Exit.UNWRITABLE
+            ) from error
 
 
 def check_writable(path: Path, *, overwrite: bool) -> None:
     """Refuse a FILE that could not be written, before anything is spent.
 
     Raises:
-        CommandError: Its folder is missing or not writable, or FILE is taken.
+        CommandError: Its folder is missing or not writable, its name is too long, or FILE is taken.
     """
+    check_name(path)
     if path.is_dir():
         raise CommandError(f"{path} is a folder: name a file in it", Exit.UNWRITABLE)
     if path.exists() and not overwrite:

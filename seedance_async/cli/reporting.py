@@ -1,5 +1,6 @@
 """The flags that all commands share: how they tell what they do."""
 
+import copy
 import logging
 import math
 import sys
@@ -46,6 +47,11 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr
+        if record.exc_info and not logging.getLogger("seedance_async").isEnabledFor(logging.INFO):
+            record = copy.copy(record)
+            error = record.exc_info[1] if record.exc_info else None
+            record.msg, record.args = f"{record.getMessage()} ({error}; -v tells more)", None
+            record.exc_info = record.exc_text = None
         super().emit(record)
 
 

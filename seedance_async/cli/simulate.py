@@ -97,12 +97,19 @@ def _check(behaviour: Behaviour) -> None:
     check_positive("--capacity", behaviour.capacity)
     if not 0 <= behaviour.port <= 65535:
         raise CommandError(f"--port must be 0 to 65535 (given: {behaviour.port})")
+    if behaviour.max_queue is not None and behaviour.max_queue < 0:
+        raise CommandError(f"--max-queue must be 0 or more (given: {behaviour.max_queue})")
+    token = behaviour.token
+    if token is not None and not (token and all("!" <= sign <= "~" for sign in token)):
+        # Not shown: somebody may give a real one.
+        raise CommandError("--token must be of visible ASCII characters without spaces, not empty")
 
 
 async def _serve(simulator: "Simulator", behaviour: Behaviour, reporting: Reporting) -> None:
     from seedance_async.simulator.web import serve
 
-    with Interrupts(lambda: "left at once") as interrupts:
+    with Interrupts() as interrupts:
+        interrupts.bind(lambda: "left at once")
         async with serve(simulator, port=behaviour.port) as server:
             _announce(server, behaviour, reporting)
             await interrupts.stage()

@@ -19,13 +19,20 @@ def is_live() -> bool:
     return sys.stderr.isatty() and os.environ.get("TERM", "") not in {"dumb", "unknown"}
 
 
+class _Console(Console):
+    """rich's console would leave the program when its reader has gone; what is paid must run on."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
 def console(*, stderr: bool = True) -> Console:
     """Return a console on stderr (or stdout); rich itself obeys NO_COLOR and TERM."""
     stream = sys.stderr if stderr else sys.stdout
     if stream.isatty():
-        return Console(stderr=stderr)
+        return _Console(stderr=stderr)
     # A pipe has no width: each line and row stays whole, for grep.
-    return Console(stderr=stderr, force_terminal=False, width=1000)
+    return _Console(stderr=stderr, force_terminal=False, width=1000)
 
 
 def tell(text: str, *, label: str = "", style: str = "", on: Console | None = None) -> None:

@@ -1,6 +1,7 @@
 """`wait`: come back to a job by its id or its job file."""
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,12 +11,13 @@ from cyclopts import Parameter
 from seedance_async.cli.connection import Service, find_service
 from seedance_async.cli.exits import CommandError, Exit
 from seedance_async.cli.jobfile import JobFile, JobRecord, job_file_of, read_record
-from seedance_async.cli.output import check_writable
+from seedance_async.cli.output import check_name, check_writable
 from seedance_async.cli.patience import USUAL, Patience
 from seedance_async.cli.reporting import QUIET, Reporting
 from seedance_async.cli.terminal import print_json, tell
 
 if TYPE_CHECKING:
+    from seedance_async.jobs import Outcome
     from seedance_async.session import Session
 
 __all__ = ["wait"]
@@ -43,6 +45,8 @@ def wait(
     """
     reporting.start()
     patience.check()
+    if out is not None:
+        check_name(out)
     file = _find(job, out)
     path = out or file.video
     code = _judge(file, path)
@@ -59,9 +63,11 @@ def wait(
 def _find(job: str, out: Path | None) -> JobFile:
     """Return the job file that `job` names, or a record in memory for an id alone."""
     path = Path(job)
-    if job_file_of(path).is_file():  # `wait fox.mp4` for `wait fox.mp4.job.json`
+    if not path.name:
+        raise CommandError(f"{job!r} is no request id or job file: give one of them")
+    if _is_file(job_file_of(path)):  # `wait fox.mp4` for `wait fox.mp4.job.json`
         path = job_file_of(path)
-    if path.suffix == ".json" or path.is_file():
+    if path.suffix == ".json" or _is_file(path):
         record = read_record(path)
         if record is None:
             raise CommandError(f"{path} does not exist: give a request id or a job file", Exit.DATA)
@@ -69,6 +75,12 @@ def _find(job: str, out: Path | None) -> JobFile:
     if out is not None and (record := read_record(job_file_of(out))) is not None:
         return JobFile(job_file_of(out), _adopt(record, job, job_file_of(out)))
     return JobFile(None, JobRecord(state="submitted", request_id=job))
+
+
+def _is_file(path: Path) -> bool:
+    with suppress(OSError, ValueError):  # such as a name that is too long
+        return path.is_file()
+    return False
 
 
 def _adopt(record: JobRecord, request_id: str, path: Path) -> JobRecord:
@@ -129,16 +141,60 @@ async def _follow(file: JobFile, service: Service, path: Path | None, patience: 
     from seedance_async.cli.errand import Errand
     from seedance_async.cli.journal import JobFileJournal
     from seedance_async.cli.progress import Progress
+    from seedance_async.events import Event, StatusChanged
+    from seedance_async.handle import Job
+    from seedance_async.jobs import Outcome
+
+    class ByHand(Errand):
+        """Follows an id that somebody typed: nothing says yet that it is a job's."""
+
+        confirmed = False
+
+        def on_event(self, event: Event) -> None:
+            self.confirmed = self.confirmed or isinstance(event, StatusChanged)
+            super().on_event(event)
+
+        async def _outcome(self, job: Job) -> Outcome:
+            outcome = await super()._outcome(job)
+            if not self.confirmed:
+                _check_known(outcome)
+            return outcome
 
     journal = JobFileJournal(file)
     with Progress() as progress:
-        errand = Errand(journal, progress, path)
+        errand = (ByHand if file.path is None else Errand)(journal, progress, path)
         options = patience.session_options()
         session = service.session(journal=journal, on_event=errand.on_event, **options)
         async with session:
             if file.record.request_id != _id_on_disk(file):
                 await _check_adopted(session, file)
             return await errand.run(session)
+
+
+def _check_known(outcome: "Outcome") -> None:
+    """Raise for an id that no poll ever confirmed, without calling it a job.
+
+    Raises:
+        JobError: It is over or no longer tracked, and nobody knows whether there is such a job.
+    """
+    from seedance_async.errors import JobLostError, JobTimeoutError
+    from seedance_async.jobs import Lost, TimedOut
+
+    match outcome:
+        case Lost(request_id=request_id, model_id=model_id, error=error):
+            raise JobLostError(
+                f"{request_id} is not known to the service: {error.message}",
+                request_id=request_id,
+                model_id=model_id,
+                error=error,
+            )
+        case TimedOut(request_id=request_id, model_id=model_id, reason=reason, last_seen=None):
+            raise JobTimeoutError(
+                f"{request_id} is no longer tracked: {reason}; its state is unknown: no poll "
+                f"succeeded. Check the id; `seedance-async wait {request_id}` asks again",
+                request_id=request_id,
+                model_id=model_id,
+            )
 
 
 def _id_on_disk(file: JobFile) -> str | None:

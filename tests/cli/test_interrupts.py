@@ -2,6 +2,8 @@
 
 import signal
 import subprocess
+import time
+from pathlib import Path
 
 import pytest
 
@@ -152,3 +154,23 @@ def test_a_simulated_job_ends_with_its_process() -> None:
     done = finish(process)
     assert done.code == 130
     assert command(*FOX, "--simulate", "--speed", "60").code == 0
+
+
+def test_never_pays_after_an_interrupt_at_the_start() -> None:
+    """A Ctrl-C before the POST is never swallowed: nothing is submitted after it.
+
+    The sleeps are real: they sweep over the start of a process, imports and all.
+    """
+    noted = 0
+    with simulation("--speed", "100") as running:
+        for step in range(10):
+            path = f"fox-{step}.mp4"
+            process = start(*FOX[:5], path, "--yes", *QUICK, **running.environment)
+            time.sleep(0.05 + 0.05 * step)
+            process.send_signal(signal.SIGINT)
+            done = finish(process)
+            assert "aborted" not in done.err, done.err
+            assert done.code in (130, -signal.SIGINT), done.err
+            if Path(f"{path}.job.json").exists():
+                noted += job_file(f"{path}.job.json")["request_id"] is not None
+        assert running.books()["accepted"] == noted
