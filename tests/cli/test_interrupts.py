@@ -159,10 +159,11 @@ def test_a_simulated_job_ends_with_its_process() -> None:
 def test_never_pays_after_an_interrupt_at_the_start() -> None:
     """A Ctrl-C before the POST is never swallowed: nothing is submitted after it.
 
-    The sleeps are real: they sweep over the start of a process, imports and all.
+    The sleeps are real: they sweep over the start of a process, imports and all. The jobs last
+    longer than any of them.
     """
     noted = 0
-    with simulation("--speed", "100") as running:
+    with simulation("--speed", "8") as running:
         for step in range(10):
             path = f"fox-{step}.mp4"
             process = start(*FOX[:5], path, "--yes", *QUICK, **running.environment)

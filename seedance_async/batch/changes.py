@@ -1,0 +1,268 @@
+"""What the session and a person do to one row: each looks first, then writes.
+
+These run in the writer's thread, inside its transaction. They raise before they write, so that a
+refused change leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection
+
+import attrs
+
+from seedance_async.batch.edges import Cause, RowState, check_retry, passes
+from seedance_async.batch.queries import SQL
+from seedance_async.errors import LedgerError
+from seedance_async.jobs import ErrorInfo
+
+__all__ = [
+    "End",
+    "accept",
+    "begin",
+    "doubt",
+    "download",
+    "finish",
+    "give_up_download",
+    "recover",
+    "refuse",
+    "resolve_adopt",
+    "resolve_not_billed",
+    "retry",
+    "take_back",
+]
+
+
+@attrs.frozen
+class _Row:
+    """A row and its current attempt, as they stand."""
+
+    id: int
+    line: int | None
+    state: RowState = attrs.field(converter=RowState)
+    attempt: int | None
+    attempts: int
+    attempt_state: str | None
+    request_id: str | None
+    submitted_at: float | None
+
+
+@attrs.frozen
+class End:
+    """How a job ended, in the ledger's terms.
+
+    Attributes:
+        state: succeeded, failed, cancelled, timed_out or lost.
+        request_id: The job's.
+        at: Wall-clock seconds.
+        cost: Micro-dollars; None where the service did not say.
+        video_url: Of a success.
+        error: Of anything else.
+    """
+
+    state: RowState
+    request_id: str
+    at: float
+    cost: int | None = None
+    video_url: str | None = None
+    error: ErrorInfo | None = None
+
+
+def _find(connection: sqlite3.Connection, key: str) -> _Row:
+    # A lone surrogate is no text that the database could hold.
+    sound = key.encode(errors="replace").decode()
+    found = connection.execute(SQL["current"], (key,)).fetchone() if sound == key else None
+    if found is None:
+        raise LedgerError(f"there is no row {key!r} in this ledger; `results` lists them")
+    return _Row(*found)
+
+
+def begin(connection: sqlite3.Connection, key: str, at: float, estimate: int | None) -> None:
+    """Write that a POST is about to leave: a new attempt, or the one of which nothing was sent."""
+    row = _find(connection, key)
+    if not passes(key, row.state, RowState.SUBMITTING):
+        raise LedgerError(
+            f"row {key!r} is submitting already: a second POST could be paid twice, so nothing "
+            f"was sent"
+        )
+    if row.line is None:
+        raise LedgerError(f"row {key!r} is no longer in the manifest, so nothing was sent")
+    attempt, attempts = row.attempt, row.attempts
+    if attempt is None:
+        attempts += 1
+        attempt = connection.execute(
+            SQL["begin_attempt"], (row.id, attempts, at, estimate)
+        ).lastrowid
+    else:
+        connection.execute(SQL["begin_attempt_again"], (at, estimate, attempt))
+    connection.execute(SQL["begin_row"], (attempt, attempts, row.id))
+
+
+def take_back(connection: sqlite3.Connection, key: str, why: str) -> None:
+    """Write that nothing was accepted."""
+    row = _find(connection, key)
+    if passes(key, row.state, RowState.PLANNED):
+        _set(connection, row, RowState.PLANNED, ErrorInfo("NotSent", why))
+
+
+def doubt(connection: sqlite3.Connection, key: str, error: ErrorInfo) -> None:
+    """Write that nobody knows whether it was accepted."""
+    row = _find(connection, key)
+    if passes(key, row.state, RowState.IN_DOUBT):
+        _set(connection, row, RowState.IN_DOUBT, error)
+
+
+def _set(connection: sqlite3.Connection, row: _Row, state: RowState, error: ErrorInfo) -> None:
+    connection.execute(
+        SQL["set_attempt_error"], (state.value, error.kind, error.message, row.attempt)
+    )
+    connection.execute(SQL["set_row_state"], (state.value, row.id))
+
+
+def accept(connection: sqlite3.Connection, key: str, request_id: str, at: float) -> None:
+    """Write the id of an accepted job; told again, it changes nothing."""
+    row = _find(connection, key)
+    if row.request_id == request_id:
+        return
+    if row.state is RowState.SUBMITTED:
+        raise LedgerError(
+            f"row {key!r} has the job {row.request_id}, so {request_id} cannot be its job too. "
+            f"Note both down: two may be paid"
+        )
+    passes(key, row.state, RowState.SUBMITTED)
+    _accept(connection, key, row, request_id, at)
+
+
+def _accept(
+    connection: sqlite3.Connection, key: str, row: _Row, request_id: str, at: float | None
+) -> None:
+    owner = connection.execute(SQL["owner"], (request_id,)).fetchone()
+    if owner is not None:
+        raise LedgerError(
+            f"job {request_id} belongs to row {owner[0]!r} (attempt {owner[1]}), so it cannot "
+            f"be that of row {key!r}: check the id"
+        )
+    connection.execute(SQL["accept_attempt"], (request_id, at, row.attempt))
+    connection.execute(SQL["set_row_state"], (RowState.SUBMITTED.value, row.id))
+
+
+def refuse(
+    connection: sqlite3.Connection, key: str, at: float, error: ErrorInfo, cost: int | None
+) -> None:
+    """Write that the service refused: there is no job."""
+    row = _find(connection, key)
+    if row.state is RowState.FAILED and row.request_id is None:
+        return  # told again
+    passes(key, row.state, RowState.FAILED)
+    if row.request_id is not None:
+        raise LedgerError(f"row {key!r} has the job {row.request_id}: a refusal cannot end it")
+    _finish(connection, row, RowState.FAILED, at, cost, None, error)
+
+
+def finish(connection: sqlite3.Connection, key: str, end: End) -> None:
+    """Write how a job ended.
+
+    A job that was attached by its id alone ends the row that has the id. A row that is still
+    `submitting` was accepted, for it has an end: its id could not be written before.
+    """
+    row, key = _find_job(connection, key, end.request_id)
+    if row.state is RowState.SUBMITTING and row.request_id is None:
+        _accept(connection, key, row, end.request_id, end.at)
+        row = _find(connection, key)
+    if row.request_id != end.request_id:
+        raise LedgerError(
+            f"row {key!r} has the job {row.request_id}, so the end of {end.request_id} is not its"
+        )
+    over = row.state is RowState.DOWNLOADED and end.state is RowState.SUCCEEDED
+    if over or not passes(key, row.state, end.state):
+        connection.execute(SQL["refresh_attempt"], (end.cost, end.video_url, row.attempt))
+        return
+    at = None if end.state is RowState.TIMED_OUT else end.at
+    _finish(connection, row, end.state, at, end.cost, end.video_url, end.error)
+
+
+def _find_job(connection: sqlite3.Connection, key: str, request_id: str) -> tuple[_Row, str]:
+    try:
+        return _find(connection, key), key
+    except LedgerError:
+        owner = connection.execute(SQL["owner"], (request_id,)).fetchone()
+        if owner is None:
+            raise
+        return _find(connection, owner[0]), owner[0]
+
+
+def _finish(
+    connection: sqlite3.Connection,
+    row: _Row,
+    state: RowState,
+    at: float | None,
+    cost: int | None,
+    video_url: str | None,
+    error: ErrorInfo | None,
+) -> None:
+    told = (None, None, None) if error is None else (error.kind, error.code, error.message)
+    connection.execute(
+        SQL["finish_attempt"], (state.value, cost, at, video_url, *told, row.attempt)
+    )
+    connection.execute(SQL["set_row_state"], (state.value, row.id))
+
+
+def download(connection: sqlite3.Connection, key: str, file: str, size: int, sha256: str) -> None:
+    """Write that a row's video is on disk; told again, the newest file counts."""
+    row = _find(connection, key)
+    passes(key, row.state, RowState.DOWNLOADED)
+    connection.execute(SQL["download_row"], (file, size, sha256, row.id))
+
+
+def give_up_download(connection: sqlite3.Connection, key: str, why: str) -> None:
+    """Write why a row's video is not asked for again by itself."""
+    row = _find(connection, key)
+    if row.state is not RowState.SUCCEEDED:
+        raise LedgerError(f"row {key!r} is {row.state}: there is no download to give up")
+    connection.execute(SQL["give_up_download"], (why, row.id))
+
+
+def resolve_adopt(connection: sqlite3.Connection, key: str, request_id: str) -> None:
+    """Settle a doubt: it was accepted, and this is its job."""
+    row = _find(connection, key)
+    if row.request_id == request_id and row.state is RowState.SUBMITTED:
+        return  # told again
+    _check_doubt(key, row, RowState.SUBMITTED)
+    _accept(connection, key, row, request_id, row.submitted_at)
+
+
+def resolve_not_billed(connection: sqlite3.Connection, key: str) -> None:
+    """Settle a doubt: it was not accepted, so the row may be submitted again."""
+    row = _find(connection, key)
+    _check_doubt(key, row, RowState.PLANNED)
+    connection.execute(SQL["close_attempt"], ("a person said that it was not billed", row.attempt))
+    connection.execute(SQL["plan_row_again"], (row.id,))
+
+
+def _check_doubt(key: str, row: _Row, after: RowState) -> None:
+    if row.state is not RowState.IN_DOUBT:
+        raise LedgerError(f"row {key!r} is {row.state}, not in doubt: there is nothing to resolve")
+    passes(key, row.state, after, Cause.RESOLVE)
+
+
+def retry(connection: sqlite3.Connection, states: Collection[RowState]) -> int:
+    """Plan all listed rows in these states again; return how many."""
+    check_retry(frozenset(states))
+    return sum(
+        connection.execute(SQL["retry_rows"], (state.value,)).rowcount for state in set(states)
+    )
+
+
+def recover(connection: sqlite3.Connection, *, simulated: bool) -> int:
+    """Set right what a dead runner left; return how many rows that were.
+
+    A POST that was under way is in doubt. The jobs of an embedded simulator died with it and
+    cost nothing, so their rows are planned again.
+    """
+    if simulated:
+        why = "the simulator inside the process ended"
+        connection.execute(SQL["void_attempts"], (why,))
+        return connection.execute(SQL["void_rows"]).rowcount
+    why = "the process ended while its POST was under way"
+    connection.execute(SQL["doubt_attempts"], (why,))
+    return connection.execute(SQL["doubt_rows"]).rowcount

@@ -1,0 +1,215 @@
+"""What goes into a ledger and what comes out: frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TypeAlias
+
+import attrs
+
+from seedance_async.batch.edges import RowState
+from seedance_async.jobs import ErrorInfo
+
+__all__ = [
+    "Conflict",
+    "ConflictKind",
+    "Derive",
+    "Doubt",
+    "Money",
+    "OpenJob",
+    "PlanSummary",
+    "PlannedRow",
+    "ReadyVideo",
+    "RowEntry",
+    "Staged",
+    "StagedRow",
+]
+
+Derive: TypeAlias = Callable[[str, int], str]
+"""Makes the key of a row without one from its digest and its occurrence among equals, from 1."""
+
+
+@attrs.frozen
+class StagedRow:
+    """One valid row of a manifest on its way into the plan.
+
+    Attributes:
+        line: Where it stands in the manifest, from 1; each row has its own.
+        key: As given; None: to be derived.
+        digest: What equal requests share.
+        model_id: The full id.
+        input_json: The input as one JSON object, defaults included.
+    """
+
+    line: int
+    key: str | None
+    digest: str
+    model_id: str
+    input_json: str
+
+
+@attrs.frozen
+class Staged:
+    """What staging found: how many rows, and how many of them cannot be planned."""
+
+    rows: int
+    conflicts: int
+
+
+class ConflictKind(StrEnum):
+    """What is wrong with a staged row's key."""
+
+    DUPLICATE = "duplicate"
+    CHANGED = "changed"
+
+
+@attrs.frozen
+class Conflict:
+    """A staged row that cannot be planned.
+
+    Attributes:
+        line: Its line.
+        key: Its key, given or derived.
+        kind: What is wrong.
+        first_line: Where the same key stands first, of a duplicate.
+    """
+
+    line: int
+    key: str
+    kind: ConflictKind
+    first_line: int | None = None
+
+    @property
+    def rule(self) -> str:
+        """The rule that it breaks and the way out, as a clause that follows `key`."""
+        if self.kind is ConflictKind.DUPLICATE:
+            return f"{self.key!r} is taken by line {self.first_line}: give each row its own"
+        return (
+            f"{self.key!r} stands for another request in this ledger: give the changed row a new "
+            f"key, or use another --out"
+        )
+
+
+@attrs.frozen
+class PlanSummary:
+    """What a plan changed.
+
+    Attributes:
+        added: Rows that are new.
+        kept: Rows that were known.
+        gone: Known rows that the manifest no longer has.
+        skipped: Rows left out because of their conflicts.
+    """
+
+    added: int
+    kept: int
+    gone: int
+    skipped: int = 0
+
+
+@attrs.frozen
+class PlannedRow:
+    """A row that waits to be submitted."""
+
+    line: int
+    key: str
+    model_id: str
+    input_json: str
+
+
+@attrs.frozen
+class OpenJob:
+    """A job that was accepted and whose end is not known.
+
+    Attributes:
+        key: Its row's.
+        request_id: The job's id.
+        model_id: The full id.
+        accepted_at: Wall-clock seconds; None if not known.
+        input_json: The input, for its shape.
+        estimate: Micro-dollars set aside for it; None where no price was known.
+        timed_out: Whether a deadline has passed before.
+    """
+
+    key: str
+    request_id: str
+    model_id: str
+    accepted_at: float | None
+    input_json: str
+    estimate: int | None
+    timed_out: bool = attrs.field(converter=bool)
+
+
+@attrs.frozen
+class Doubt:
+    """A row of which nobody knows whether it was accepted.
+
+    Attributes:
+        key: The row's.
+        line: In the manifest; None if it is no longer there.
+        model_id: The full id.
+        input_json: The input.
+        submitted_at: When its POST left, in wall-clock seconds.
+        seen: What was seen instead of an answer.
+        estimate: Micro-dollars that stay set aside; None where no price was known.
+    """
+
+    key: str
+    line: int | None
+    model_id: str
+    input_json: str
+    submitted_at: float
+    seen: str
+    estimate: int | None
+
+
+@attrs.frozen
+class ReadyVideo:
+    """A video that is paid for and not on disk."""
+
+    key: str
+    request_id: str
+    video_url: str
+
+
+@attrs.frozen
+class RowEntry:
+    """All that a result says of a row; times in wall-clock seconds, cost in micro-dollars.
+
+    Attributes:
+        attempts: How many submissions were made.
+        error: Of the current attempt, or why the video could not be downloaded.
+    """
+
+    key: str
+    line: int | None
+    model_id: str
+    state: RowState
+    request_id: str | None
+    video_url: str | None
+    file: str | None
+    bytes: int | None
+    sha256: str | None
+    cost: int | None
+    attempts: int
+    error: ErrorInfo | None
+    submitted_at: float | None
+    finished_at: float | None
+
+
+@attrs.frozen
+class Money:
+    """Micro-dollars of all runs of a ledger.
+
+    Attributes:
+        settled: Costs that the service told, and estimates of videos whose cost it did not.
+        reserved: Set aside: under way, in doubt, timed out, lost, and what ended without a cost.
+        unpriced: Attempts counted at an estimate, or at nothing, because the service told no cost.
+        unestimated: Attempts under `reserved` for which no price was known.
+    """
+
+    settled: int
+    reserved: int
+    unpriced: int
+    unestimated: int

@@ -1,0 +1,340 @@
+"""The ledger: a batch's journal on disk, `DIR/ledger.sqlite` (design, section 6).
+
+The door of the package's storage: one runner writes, anybody reads. Every word is on disk before
+its call returns, and the event loop never waits for the disk: writing, reading and staging each
+happen in a thread.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar, assert_never
+
+from seedance_async.batch import changes
+from seedance_async.batch.edges import RowState
+from seedance_async.batch.entries import Conflict, Derive, PlanSummary, Staged, StagedRow
+from seedance_async.batch.keys import KEY_VERSION, derived_key
+from seedance_async.batch.lock import FolderLock
+from seedance_async.batch.reading import LedgerInfo, LedgerReader
+from seedance_async.batch.schema import connect, migrate, take_origin, write_meta
+from seedance_async.batch.staging import Staging
+from seedance_async.batch.writer import Work, Writer
+from seedance_async.budget import to_micro
+from seedance_async.errors import LedgerError
+from seedance_async.jobs import (
+    Cancelled,
+    ErrorInfo,
+    Failed,
+    InDoubt,
+    Lost,
+    Outcome,
+    Succeeded,
+    TimedOut,
+)
+from seedance_async.models import Request
+from seedance_async.supervisor import in_thread
+
+__all__ = ["SIMULATOR", "Ledger"]
+
+T = TypeVar("T")
+
+SIMULATOR: Final = "simulator"
+"""The origin of a batch on an embedded simulator."""
+
+_PAGE: Final = 1000
+_INT64: Final = (1 << 63) - 1
+
+
+class Ledger(LedgerReader):
+    """A ledger open for writing, under the folder's lock; made by `open`.
+
+    It is the `Journal` of the batch's session: a tag is a row's key. Words may be told again;
+    one that contradicts what is written raises LedgerError and changes nothing. Cancelled, a
+    call first waits until its change is on disk or refused.
+
+    Attributes:
+        recovered: How many rows a dead runner had left under way.
+    """
+
+    def __init__(
+        self, path: Path, lock: FolderLock, writer: Writer, clock: Callable[[], float]
+    ) -> None:
+        super().__init__(path)
+        self.recovered = 0
+        self._lock = lock
+        self._writer = writer
+        self._clock = clock
+        self._staging = Staging(path.parent, path)
+        self._estimates: dict[str, int] = {}
+
+    @classmethod
+    async def open(
+        cls,
+        folder: Path,
+        *,
+        origin: str | None,
+        key_version: int = KEY_VERSION,
+        clock: Callable[[], float] = time.time,
+    ) -> Ledger:
+        """Open a folder's ledger for writing, or make it; what a dead runner left is set right.
+
+        Args:
+            folder: Where it is; made if need be.
+            origin: The base URL that its jobs are at, or `SIMULATOR`; None takes that of a
+                ledger which is there.
+            key_version: Of the algorithm that derives keys; a ledger that is there keeps its own.
+            clock: Wall-clock seconds since the epoch.
+
+        Raises:
+            LedgerError: Another runner holds it, it belongs to another origin, a newer version
+                wrote it, or it cannot be written.
+        """
+        path = folder / "ledger.sqlite"
+        lock = await in_thread(_take_lock, folder, path, clock(), origin is not None)
+        try:
+            writer = Writer(path, partial(connect, path, write=True))
+            ledger = cls(path, lock, writer, clock)
+            await ledger._prepare(origin, key_version)
+        except BaseException:
+            await in_thread(lock.release)
+            raise
+        return ledger
+
+    @staticmethod
+    async def read(folder: Path) -> LedgerReader:
+        """Open a folder's ledger for reading, without the lock; close it after use.
+
+        Raises:
+            LedgerError: There is none, or this version cannot read it.
+        """
+        path = folder / "ledger.sqlite"
+        if not await in_thread(path.exists):
+            raise LedgerError(f"there is no ledger in {folder}: give the --out of a batch")
+        reader = LedgerReader(path)
+        try:
+            await reader.start()
+        except BaseException:
+            await reader.aclose()
+            raise
+        return reader
+
+    async def _prepare(self, origin: str | None, key_version: int) -> None:
+        def prepare(connection: sqlite3.Connection) -> int:
+            meta = migrate(connection)
+            known = take_origin(meta, origin)
+            connection.execute("BEGIN IMMEDIATE")
+            write_meta(connection, origin=known)
+            if "key_version" not in meta:
+                write_meta(connection, key_version=str(key_version))
+            recovered = changes.recover(connection, simulated=known == SIMULATOR)
+            connection.execute("COMMIT")
+            return recovered
+
+        self.recovered = await self._writer.start(prepare)
+        try:
+            await super().start()
+        except BaseException:
+            await self._writer.aclose()
+            await super().aclose()
+            raise
+
+    async def aclose(self) -> None:
+        """Write what was asked for, close, and give the lock back; may be repeated."""
+        await super().aclose()
+        await self._writer.aclose()
+        await in_thread(self._lock.release)
+
+    # --- the plan -----------------------------------------------------------------------------
+
+    async def stage(self, rows: Iterable[StagedRow], *, derive: Derive = derived_key) -> Staged:
+        """Write a manifest's rows beside the ledger and find those that cannot be planned.
+
+        Args:
+            rows: Consumed in a thread; what it raises comes out, and the ledger is as before.
+            derive: Makes the keys of rows without one.
+
+        Raises:
+            LedgerError: The disk refuses, or two rows have the same line.
+        """
+        staging = self._staging
+        staging.stop.clear()
+        try:
+            return await self._in_thread(staging.fill, rows, derive)
+        except BaseException:
+            staging.stop.set()
+            await in_thread(staging.clear)
+            raise
+
+    async def conflicts(self) -> AsyncIterator[Conflict]:
+        """Stream the staged rows that cannot be planned, by line."""
+        after = -1
+        while page := await self._in_thread(self._staging.conflicts, after, _PAGE):
+            for conflict in page:
+                yield conflict
+            after = page[-1].line
+
+    async def plan(
+        self, *, manifest: str | None = None, skip_conflicts: bool = False
+    ) -> PlanSummary:
+        """Make the staged rows the plan, in one transaction.
+
+        New rows are added; known ones keep their state and take their new line; those that are
+        not staged stay with `line` None, and are not submitted.
+
+        Args:
+            manifest: What identifies the manifest, such as its sha256: see `info.manifest`.
+            skip_conflicts: Leave conflicting rows out instead of refusing all.
+
+        Raises:
+            LedgerError: There are conflicts, nothing is staged, or the disk refuses.
+        """
+        meta = {} if manifest is None else {"manifest": manifest}
+        work = partial(self._staging.plan, meta=meta, skip_conflicts=skip_conflicts)
+        summary = await self._writer.alone(work)
+        self._info = LedgerInfo(
+            self.info.origin, self.info.key_version, manifest or self.info.manifest
+        )
+        return summary
+
+    # --- the session's journal -----------------------------------------------------------------
+
+    def reserve(self, key: str, estimate: int) -> None:
+        """Set the micro-dollars that the row's next `submitting` writes down as set aside."""
+        self._estimates[key] = estimate
+
+    async def submitting(self, tag: str, request: Request) -> None:
+        """Write down that a POST is about to leave.
+
+        Raises:
+            LedgerError: The row is not planned, or the disk refuses: nothing may be sent.
+        """
+        del request  # the plan has it
+        now, estimate = self._clock(), self._estimates.get(tag)
+        await self._write(lambda db: changes.begin(db, tag, now, estimate))
+        self._estimates.pop(tag, None)
+
+    async def not_sent(self, tag: str, why: str) -> None:
+        """Write down that nothing was accepted: the row is planned again."""
+        await self._write(lambda db: changes.take_back(db, tag, _text(why)))
+
+    async def accepted(self, tag: str, request_id: str) -> None:
+        """Write down the id of a job that may be billed."""
+        now = self._clock()
+        await self._write(lambda db: changes.accept(db, tag, request_id, now))
+
+    async def in_doubt(self, tag: str, why: str) -> None:
+        """Write down that nobody knows whether there is a job."""
+        error = ErrorInfo("InDoubt", _text(why))
+        await self._write(lambda db: changes.doubt(db, tag, error))
+
+    async def finished(self, tag: str, outcome: Outcome) -> None:
+        """Write down how it ended, and what it cost."""
+        work = _ending(tag, outcome, self._clock())
+        await self._write(work)
+
+    # --- what becomes of the videos, and what a person decides ---------------------------------
+
+    async def downloaded(self, key: str, file: str, size: int, sha256: str) -> None:
+        """Write down that a row's video is on disk, its file relative to the folder."""
+        await self._write(lambda db: changes.download(db, key, _text(file), size, sha256))
+
+    async def download_given_up(self, key: str, why: str) -> None:
+        """Write down why a row's video is not asked for again by itself."""
+        await self._write(lambda db: changes.give_up_download(db, key, _text(why)))
+
+    async def resolve(
+        self, key: str, *, request_id: str | None = None, not_billed: bool = False
+    ) -> None:
+        """Settle a doubt: adopt the job that was found, or plan the row again.
+
+        Raises:
+            LedgerError: The row is not in doubt, or the id belongs to another row.
+            ValueError: Neither or both were said.
+        """
+        if (request_id is None) is not not_billed:
+            raise ValueError("give either the request id or not_billed=True")
+        if request_id is None:
+            await self._write(lambda db: changes.resolve_not_billed(db, key))
+        else:
+            await self._write(lambda db: changes.resolve_adopt(db, key, request_id))
+
+    async def retry(self, states: Collection[RowState]) -> int:
+        """Plan the rows in these states again, each for a new attempt; return how many.
+
+        Rows that the manifest no longer has stay as they are.
+
+        Raises:
+            LedgerError: A state other than failed, cancelled or lost: with the reason.
+        """
+        return await self._write(lambda db: changes.retry(db, states))
+
+    async def _write(self, work: Work[T]) -> T:
+        return await self._writer.write(work)
+
+
+def _take_lock(folder: Path, path: Path, now: float, make: bool) -> FolderLock:
+    try:
+        if make:
+            folder.mkdir(parents=True, exist_ok=True)
+        elif not path.exists():
+            raise LedgerError(f"there is no ledger in {folder}: give the --out of a batch")
+    except OSError as error:
+        raise LedgerError(
+            f"cannot make the folder {folder}: {error.strerror or error}. Mend the rights or use "
+            f"another --out"
+        ) from error
+    lock = FolderLock(folder / "ledger.lock", now=now)
+    Staging(folder, path).clear()
+    return lock
+
+
+def _ending(tag: str, outcome: Outcome, now: float) -> Work[None]:
+    """Return the change that an outcome makes."""
+    match outcome:
+        case Succeeded():
+            cost, url = _micro(outcome.cost_usd), _text(outcome.video_url)
+            end = changes.End(RowState.SUCCEEDED, outcome.request_id, now, cost=cost, video_url=url)
+        case Failed():
+            error, cost = _plain(outcome.error), _micro(outcome.cost_usd)
+            if outcome.request_id is None:
+                return lambda db: changes.refuse(db, tag, now, error, cost)
+            end = changes.End(RowState.FAILED, outcome.request_id, now, cost=cost, error=error)
+        case Cancelled():
+            cost = _micro(outcome.cost_usd)
+            end = changes.End(RowState.CANCELLED, outcome.request_id, now, cost=cost)
+        case TimedOut():
+            error = ErrorInfo("TimedOut", _text(outcome.reason))
+            end = changes.End(RowState.TIMED_OUT, outcome.request_id, now, error=error)
+        case Lost():
+            error = _plain(outcome.error)
+            end = changes.End(RowState.LOST, outcome.request_id, now, error=error)
+        case InDoubt():
+            error = _plain(outcome.error)
+            return lambda db: changes.doubt(db, tag, error)
+        case _:
+            assert_never(outcome)
+    return lambda db: changes.finish(db, tag, end)
+
+
+def _micro(usd: float | None) -> int | None:
+    """Return a cost that the service told; None if it makes no sense as one."""
+    try:
+        micro = None if usd is None else to_micro(usd)
+    except ValueError:
+        return None
+    return micro if micro is None or micro <= _INT64 else None
+
+
+def _plain(error: ErrorInfo) -> ErrorInfo:
+    """Return an error that the database can hold."""
+    code = error.code if error.code is not None and abs(error.code) <= _INT64 else None
+    return ErrorInfo(_text(error.kind), _text(error.message), code)
+
+
+def _text(value: str) -> str:
+    """Return text without lone surrogates, which no UTF-8 file can hold."""
+    return value.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,238 @@
+"""Reading a ledger, also while a batch writes it: a thread and a connection of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+import attrs
+
+from seedance_async.batch.edges import RowState
+from seedance_async.batch.entries import (
+    Doubt,
+    Money,
+    OpenJob,
+    PlannedRow,
+    ReadyVideo,
+    RowEntry,
+)
+from seedance_async.batch.queries import SQL
+from seedance_async.batch.schema import check_version, connect, explain, read_meta
+from seedance_async.errors import LedgerError
+from seedance_async.jobs import ErrorInfo
+from seedance_async.models import RawRequest, Shape, shape
+from seedance_async.supervisor import see_through
+
+__all__ = ["LedgerInfo", "LedgerReader"]
+
+T = TypeVar("T")
+
+_PAGE: Final = 1000
+"""Rows of one read: a few hundred KB, a few milliseconds."""
+
+
+@attrs.frozen
+class LedgerInfo:
+    """What a ledger says of itself.
+
+    Attributes:
+        origin: The base URL that its jobs are at, or `simulator`.
+        key_version: The version of the algorithm that derived its keys.
+        manifest: What identifies the manifest that was planned last; None: nothing is planned.
+    """
+
+    origin: str
+    key_version: int
+    manifest: str | None
+
+    @classmethod
+    def of(cls, meta: dict[str, str]) -> Self:
+        """Return what the `meta` table says."""
+        return cls(meta["origin"], int(meta["key_version"]), meta.get("manifest"))
+
+
+class LedgerReader:
+    """Asks a ledger; no question waits on the event loop's thread.
+
+    Streams go in pages, each of its own moment: a row that a running batch moves meanwhile may
+    be seen before or after.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._info: LedgerInfo | None = None
+        self._reading: sqlite3.Connection | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="seedance_async ledger reader")
+
+    @property
+    def info(self) -> LedgerInfo:
+        """What the ledger says of itself."""
+        if self._info is None:
+            raise LedgerError(f"the ledger {self.path} is not open")
+        return self._info
+
+    async def start(self) -> None:
+        """Open the connection and read what the ledger says of itself.
+
+        Raises:
+            LedgerError: There is no ledger, or this version cannot read it.
+        """
+
+        def opened(connection: sqlite3.Connection) -> LedgerInfo:
+            return LedgerInfo.of(check_version(read_meta(connection)))
+
+        try:
+            self._info = await self._ask(opened)
+        except KeyError as error:  # made, but never brought to its first version
+            raise LedgerError(f"there is no ledger in {self.path.parent} yet") from error
+
+    async def aclose(self) -> None:
+        """Close the connection and end the thread; may be repeated."""
+        await see_through(asyncio.get_running_loop().run_in_executor(None, self._end_reading))
+
+    def _end_reading(self) -> None:
+        def close() -> None:
+            if self._reading is not None:
+                self._reading.close()
+                self._reading = None
+
+        try:
+            self._thread.submit(close)
+        except RuntimeError:  # closed before
+            return
+        self._thread.shutdown(wait=True)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def _ask(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._in_thread(self._read, work)
+
+    async def _in_thread(self, work: Callable[..., T], *args: Any) -> T:
+        loop = asyncio.get_running_loop()
+        try:
+            future = loop.run_in_executor(self._thread, work, *args)
+        except RuntimeError:  # shut down
+            raise LedgerError(f"the ledger {self.path} is closed") from None
+        return await see_through(future)
+
+    def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            if self._reading is None:
+                self._reading = connect(self.path)
+            return work(self._reading)
+        except sqlite3.Error as error:
+            raise explain(self.path, error) from error
+
+    async def _all(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        return await self._ask(lambda connection: connection.execute(query, values).fetchall())
+
+    async def _pages(self, query: str, *values: object) -> AsyncIterator[tuple[Any, ...]]:
+        """Stream a query whose first column is the place to go on from."""
+        after = -1
+        while True:
+            page = await self._all(query, *values, after, _PAGE)
+            for found in page:
+                yield found
+            if len(page) < _PAGE:
+                return
+            after = page[-1][0]
+
+    async def next_planned(self, n: int, after: int = 0) -> list[PlannedRow]:
+        """Return up to `n` rows to submit, in the manifest's order, behind line `after`."""
+        return [PlannedRow(*found) for found in await self._all(SQL["next_planned"], after, n)]
+
+    async def open_jobs(self) -> AsyncIterator[OpenJob]:
+        """Stream the jobs to attach, in the order of their submission."""
+        async for _, *found in self._pages(SQL["open_jobs"]):
+            yield OpenJob(*found)
+
+    async def doubts(self) -> AsyncIterator[Doubt]:
+        """Stream what a person must settle, in the order of submission."""
+        async for _, *found in self._pages(SQL["doubts"]):
+            yield Doubt(*found)
+
+    async def ready_videos(self, *, given_up: bool = False) -> AsyncIterator[ReadyVideo]:
+        """Stream what is to be downloaded; with `given_up` also what was given up before."""
+        async for _, *found in self._pages(SQL["ready_videos"], given_up):
+            yield ReadyVideo(*found)
+
+    async def rows(self) -> AsyncIterator[RowEntry]:
+        """Stream all rows in the manifest's order; those it no longer has come last."""
+        for query in (SQL["rows_listed"], SQL["rows_gone"]):
+            async for _, *found in self._pages(query):
+                yield _entry(found)
+
+    async def row(self, key: str) -> RowEntry | None:
+        """Return one row."""
+        found = await self._all(SQL["row_of_key"], key)
+        return _entry(list(found[0][1:])) if found else None
+
+    async def counts(self) -> dict[RowState, int]:
+        """Return how many rows are in each state."""
+        found = dict(await self._all(SQL["counts"]))
+        return {state: found.get(state.value, 0) for state in RowState}
+
+    async def unlisted_planned(self) -> int:
+        """Return how many planned rows the manifest no longer has: they are not submitted."""
+        ((count,),) = await self._all(SQL["unlisted_planned"])
+        return int(count)
+
+    async def money(self) -> Money:
+        """Return what all runs settled and what stays set aside."""
+        (sums,) = await self._all(SQL["money"])
+        return Money(*sums)
+
+    async def dearest(self) -> dict[Shape, int]:
+        """Return the dearest known cost of each shape, in micro-dollars, for estimates."""
+        found: dict[Shape, int] = {}
+        for model_id, what, cost in await self._all(SQL["dearest"]):
+            which = _shape(model_id, what)
+            found[which] = max(cost, found.get(which, 0))
+        return found
+
+
+def _shape(model_id: str, what: str | None) -> Shape:
+    resolution, duration, audio = json.loads(what) if what else (None, None, None)
+    given = {"resolution": resolution, "duration": duration, "generate_audio": audio}
+    return shape(RawRequest(model_id, given))
+
+
+def _entry(found: list[Any]) -> RowEntry:
+    """Return a row as results tell it, from the columns of `rows_listed` behind the first."""
+    (*which, state, request_id, video_url, file, size, sha256, cost, attempts) = found[:11]
+    kind, code, message, download_error, submitted_at, finished_at = found[11:]
+    error = None if kind is None else ErrorInfo(kind, message, code)
+    if download_error is not None:
+        error = ErrorInfo("DownloadError", download_error)
+    key, line, model_id = which
+    return RowEntry(
+        key=key,
+        line=line,
+        model_id=model_id,
+        state=RowState(state),
+        request_id=request_id,
+        video_url=video_url,
+        file=file,
+        bytes=size,
+        sha256=sha256,
+        cost=cost,
+        attempts=attempts,
+        error=error,
+        submitted_at=submitted_at,
+        finished_at=finished_at,
+    )

@@ -1,0 +1,173 @@
+"""Opens the ledger's database: settings, versions, and whose it is."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from seedance_async.batch.queries import SQL, load, statements
+from seedance_async.errors import LedgerError
+
+__all__ = ["MIGRATIONS", "connect", "explain", "migrate", "read_meta", "take_origin", "write_meta"]
+
+MIGRATIONS: Final[Mapping[int, str]] = {
+    int(name): script for name, script in load(Path(__file__).with_name("schema.sql")).items()
+}
+"""What leads to each version from the one before."""
+
+_BUSY: Final = 10.0
+"""Seconds to wait for another connection's lock, such as a curious person's sqlite3 shell."""
+_CACHE_KIB: Final = 16_000
+_WAL_BYTES: Final = 64 << 20
+"""What a checkpoint leaves of a log that a plan made large."""
+
+
+def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
+    """Open a connection for the thread that calls; transactions are begun by hand.
+
+    A reader opens for writing where it may, only to recover the log of a killed writer.
+
+    Raises:
+        LedgerError: It cannot be opened.
+    """
+    try:
+        if write:
+            return _open(path, "rwc", _make_durable)
+        try:
+            return _open(path, "rw", _only_read)
+        except sqlite3.OperationalError:
+            return _open(path, "ro", _only_read)
+    except sqlite3.Error as error:
+        raise explain(path, error) from error
+
+
+def _open(
+    path: Path, mode: str, tune: Callable[[sqlite3.Connection, Path], None]
+) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    connection = sqlite3.connect(uri, uri=True, timeout=_BUSY, isolation_level=None)
+    try:
+        tune(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _only_read(connection: sqlite3.Connection, _path: Path) -> None:
+    connection.execute("SELECT 1 FROM sqlite_master").fetchone()  # can it be read at all
+    connection.execute("PRAGMA query_only = ON")
+
+
+def _make_durable(connection: sqlite3.Connection, path: Path) -> None:
+    """Let a commit return once the log is synced."""
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        raise LedgerError(
+            f"the ledger {path} cannot keep a write-ahead log there ({mode}): use a folder on a "
+            f"local disk"
+        )
+    settings = ["synchronous = FULL", "foreign_keys = ON", f"cache_size = -{_CACHE_KIB}"]
+    settings.append(f"journal_size_limit = {_WAL_BYTES}")
+    if sys.platform == "darwin":  # fsync there leaves data in the drive's cache
+        settings += ["fullfsync = ON", "checkpoint_fullfsync = ON"]
+    for setting in settings:
+        connection.execute(f"PRAGMA {setting}")
+
+
+def explain(path: Path, error: Exception) -> LedgerError:
+    """Return a database's error as one that says what to do."""
+    reason = str(error) or type(error).__name__
+    if "full" in reason or "disk I/O" in reason:
+        advice = "Free space on the disk, then run the same command again"
+    elif "locked" in reason or "busy" in reason:
+        advice = "Another program holds it: close that, then run the same command again"
+    elif "malformed" in reason or "not a database" in reason:
+        advice = "It is damaged or no ledger: keep it, and use another --out"
+    elif "unable to open" in reason or "readonly" in reason:
+        advice = "Mend the rights of the folder and its files, or use another --out"
+    else:
+        advice = "Nothing was changed by this step"
+    return LedgerError(f"the ledger {path}: {reason}. {advice}")
+
+
+def read_meta(connection: sqlite3.Connection) -> dict[str, str]:
+    """Return what the ledger says of itself; nothing if it is new."""
+    query = "SELECT name FROM sqlite_master WHERE type = 'table'"
+    tables = {name for (name,) in connection.execute(query)}
+    if not tables:
+        return {}
+    if "meta" not in tables:
+        raise LedgerError(
+            f"this database is no ledger of ours (it has the tables {', '.join(sorted(tables))}): "
+            f"use another --out"
+        )
+    return dict(connection.execute(SQL["meta"]))
+
+
+def write_meta(connection: sqlite3.Connection, **values: str) -> None:
+    """Write what the ledger says of itself."""
+    connection.executemany(SQL["set_meta"], values.items())
+
+
+def migrate(
+    connection: sqlite3.Connection, migrations: Mapping[int, str] = MIGRATIONS
+) -> dict[str, str]:
+    """Bring the tables to this version's form, all or nothing, and return the meta values.
+
+    Raises:
+        LedgerError: It was written by a newer version, or it is no ledger.
+    """
+    meta = check_version(read_meta(connection), migrations)
+    version = int(meta.get("schema", 0))
+    if version == max(migrations):
+        return meta
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for step in range(version + 1, max(migrations) + 1):
+            for statement in statements(migrations[step]):
+                connection.execute(statement)
+        write_meta(connection, schema=str(max(migrations)))
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return read_meta(connection)
+
+
+def check_version(
+    meta: dict[str, str], migrations: Mapping[int, str] = MIGRATIONS
+) -> dict[str, str]:
+    """Return `meta` if this version can read the ledger.
+
+    Raises:
+        LedgerError: It was written by a newer version.
+    """
+    version = int(meta.get("schema", 0))
+    if version > max(migrations):
+        raise LedgerError(
+            f"this ledger was written by a newer seedance-async (schema {version}, this one knows "
+            f"{max(migrations)}): upgrade, then run the same command again"
+        )
+    return meta
+
+
+def take_origin(meta: Mapping[str, str], origin: str | None) -> str:
+    """Return the origin of a ledger, given what it recorded and what the caller works on.
+
+    Raises:
+        LedgerError: They differ: its request ids mean nothing there.
+    """
+    recorded = meta.get("origin")
+    if origin is not None and recorded not in (None, origin):
+        raise LedgerError(
+            f"this ledger belongs to {recorded}, not to {origin}: its request ids mean nothing "
+            f"there. Use another --out for {origin}"
+        )
+    if origin is None and recorded is None:
+        raise LedgerError("there is no ledger here: run `batch` first")
+    return recorded or origin or ""

@@ -1,0 +1,48 @@
+-- The ledger's tables. A version is a step from the one before; released steps never change.
+-- Money is in micro-dollars, times are wall-clock seconds since the epoch.
+
+-- name: 1
+CREATE TABLE meta (
+  name TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE row (
+  id INTEGER PRIMARY KEY,
+  key TEXT NOT NULL,
+  line INTEGER,
+  digest TEXT NOT NULL,
+  occurrence INTEGER,
+  model_id TEXT NOT NULL,
+  input TEXT NOT NULL,
+  state TEXT NOT NULL DEFAULT 'planned' CHECK (state IN (
+    'planned', 'submitting', 'in_doubt', 'submitted', 'timed_out', 'succeeded', 'downloaded',
+    'failed', 'cancelled', 'lost')),
+  attempt INTEGER REFERENCES attempt (id),
+  attempts INTEGER NOT NULL DEFAULT 0,
+  file TEXT,
+  bytes INTEGER,
+  sha256 TEXT,
+  download_error TEXT
+);
+CREATE UNIQUE INDEX row_key ON row (key);
+CREATE INDEX row_line ON row (line);
+CREATE INDEX row_state ON row (state, line);
+CREATE TABLE attempt (
+  id INTEGER PRIMARY KEY,
+  row INTEGER NOT NULL REFERENCES row (id),
+  n INTEGER NOT NULL,
+  state TEXT NOT NULL CHECK (state IN (
+    'planned', 'submitting', 'in_doubt', 'not_billed', 'submitted', 'timed_out', 'succeeded',
+    'failed', 'cancelled', 'lost')),
+  request_id TEXT UNIQUE,
+  estimate INTEGER,
+  cost INTEGER,
+  submitted_at REAL NOT NULL,
+  accepted_at REAL,
+  finished_at REAL,
+  error_kind TEXT,
+  error_code INTEGER,
+  error_message TEXT,
+  video_url TEXT,
+  UNIQUE (row, n)
+);

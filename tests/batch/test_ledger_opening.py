@@ -1,0 +1,224 @@
+"""Opening a ledger: what a dead runner left, whose it is, which version, and who may read."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import stat
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seedance_async import LedgerError
+from seedance_async.batch import schema
+from seedance_async.batch.edges import RowState
+from seedance_async.batch.ledger import SIMULATOR, Ledger
+from tests.batch.ledgers import (
+    ORIGIN,
+    entries,
+    fox,
+    opened,
+    plan,
+    states,
+    submit,
+    succeeded,
+    timed_out,
+)
+from tests.session.scene import run
+
+
+def on_ledger(
+    folder: Path, main: Callable[[Ledger], Coroutine[Any, Any, None]], keys: str = "abc"
+) -> None:
+    """Run with a ledger whose plan has a row for each letter, in virtual time."""
+
+    async def whole() -> None:
+        async with await opened(folder) as ledger:
+            await plan(ledger, keys)
+            await main(ledger)
+
+    run(whole)
+
+
+# --- opening: recovery, origin, versions, rights -----------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [
+        (ORIGIN, ["in_doubt", "submitted", "timed_out", "in_doubt", "succeeded", "planned"]),
+        (SIMULATOR, ["planned", "planned", "planned", "in_doubt", "succeeded", "planned"]),
+    ],
+)
+def test_what_a_dead_runner_left_is_set_right(
+    origin: str, expected: list[str], tmp_path: Path
+) -> None:
+    """Under way is in doubt; the jobs of an embedded simulator died with it and cost nothing."""
+
+    async def main() -> None:
+        async with await opened(tmp_path, origin) as ledger:
+            await plan(ledger, "abcdef")
+            ledger.reserve("a", 100)
+            await ledger.submitting("a", fox())
+            await submit(ledger, "b")
+            await submit(ledger, "c")
+            await ledger.finished("c", timed_out("id-c"))
+            await ledger.submitting("d", fox())
+            await ledger.in_doubt("d", "no answer")
+            await submit(ledger, "e")
+            await ledger.finished("e", succeeded("id-e"))
+        async with await opened(tmp_path, origin=None) as ledger:
+            assert list((await states(ledger)).values()) == expected
+            assert ledger.recovered == (1 if origin == ORIGIN else 3)
+            assert ledger.info.origin == origin
+            money = await ledger.money()
+            assert money.reserved == (100 if origin == ORIGIN else 0)
+            if origin == ORIGIN:
+                jobs = [(job.key, job.timed_out) async for job in ledger.open_jobs()]
+                assert jobs == [("b", False), ("c", True)]
+                first, _ = [doubt async for doubt in ledger.doubts()]
+                assert first.seen == "the process ended while its POST was under way"
+            else:
+                await submit(ledger, "a")
+                assert (await entries(ledger))["a"].attempts == 2
+
+    run(main)
+
+
+def test_another_origin_is_refused(tmp_path: Path) -> None:
+    """With a proposal; the lock is free afterwards, and the ledger as before."""
+
+    async def main() -> None:
+        await (await opened(tmp_path)).aclose()
+        with pytest.raises(LedgerError, match=r"belongs to https://model-api.example, not to simu"):
+            await opened(tmp_path, SIMULATOR)
+        async with await opened(tmp_path) as ledger:
+            assert ledger.info.origin == ORIGIN
+
+    run(main)
+
+
+def test_a_second_runner_is_told_and_readers_are_not_held(tmp_path: Path) -> None:
+    """Reading goes on while a batch writes, and sees what it has committed."""
+
+    async def main(ledger: Ledger) -> None:
+        with pytest.raises(LedgerError, match="is in use by process"):
+            await opened(tmp_path)
+        async with await Ledger.read(tmp_path) as reader:
+            assert await states(reader) == {"a": "planned", "b": "planned", "c": "planned"}
+            await submit(ledger, "a")
+            assert (await reader.counts())[RowState.SUBMITTED] == 1
+            with pytest.raises(LedgerError, match="readonly"):
+                await reader._ask(lambda db: db.execute("DELETE FROM row"))
+        await submit(ledger, "b")
+
+    on_ledger(tmp_path, main)
+
+
+def test_where_there_is_no_ledger_none_is_made(tmp_path: Path) -> None:
+    """Reading, and opening without an origin: both say which folder to give."""
+
+    async def main() -> None:
+        for opening in (Ledger.read(tmp_path), opened(tmp_path, origin=None)):
+            with pytest.raises(LedgerError, match=r"no ledger in .*: give the --out of a batch"):
+                await opening
+        assert list(tmp_path.iterdir()) == []
+        sqlite3.connect(tmp_path / "ledger.sqlite").close()
+        with pytest.raises(LedgerError, match="no ledger"):
+            await Ledger.read(tmp_path)
+
+    run(main)
+
+
+def test_the_migrations_make_the_schema(tmp_path: Path) -> None:
+    """From each earlier version, its rows kept, to the same tables as a new ledger's."""
+
+    def tables(connection: sqlite3.Connection) -> list[tuple[str, ...]]:
+        return connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
+
+    later = {**schema.MIGRATIONS, 2: "ALTER TABLE row ADD COLUMN note TEXT;\n"}
+    for known in (schema.MIGRATIONS, later):
+        new = sqlite3.connect(":memory:", isolation_level=None)
+        assert schema.migrate(new, known) == {"schema": str(max(known))}
+        for version in known:
+            old = sqlite3.connect(":memory:", isolation_level=None)
+            schema.migrate(old, {n: s for n, s in known.items() if n <= version})
+            schema.write_meta(old, origin="x")
+            assert schema.migrate(old, known) == {"origin": "x", "schema": str(max(known))}
+            assert tables(old) == tables(new)
+            old.close()
+        new.close()
+    broken = sqlite3.connect(":memory:", isolation_level=None)
+    with pytest.raises(sqlite3.OperationalError):
+        schema.migrate(broken, {**schema.MIGRATIONS, 2: "CREATE TABLE more (a);\nNO SQL;\n"})
+    assert tables(broken) == []  # all or nothing
+    broken.close()
+
+
+def test_a_newer_ledger_and_a_foreign_database_are_refused(tmp_path: Path) -> None:
+    """Untouched, with what to do."""
+
+    async def main() -> None:
+        await (await opened(tmp_path / "new")).aclose()
+        newer = sqlite3.connect(tmp_path / "new" / "ledger.sqlite")
+        newer.execute("UPDATE meta SET value = '99' WHERE name = 'schema'")
+        newer.commit()
+        newer.close()
+        for opening in (opened(tmp_path / "new"), Ledger.read(tmp_path / "new")):
+            with pytest.raises(LedgerError, match=r"newer seedance-async \(schema 99, .*upgrade"):
+                await opening
+        (tmp_path / "foreign").mkdir()
+        foreign = sqlite3.connect(tmp_path / "foreign" / "ledger.sqlite")
+        foreign.execute("CREATE TABLE recipes (name)")
+        foreign.close()
+        with pytest.raises(LedgerError, match=r"no ledger of ours \(it has the tables recipes\)"):
+            await opened(tmp_path / "foreign")
+
+    run(main)
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    """With the reason and the way out."""
+    (tmp_path / "file").write_text("in the way")
+
+    async def main() -> None:
+        with pytest.raises(LedgerError, match=r"cannot make the folder .*/file/out: .* another"):
+            await opened(tmp_path / "file" / "out")
+
+    run(main)
+
+
+def test_closing_twice_is_fine_and_closed_is_closed(tmp_path: Path) -> None:
+    """Whoever asks later gets an error of ours."""
+
+    async def main() -> None:
+        ledger = await opened(tmp_path)
+        await ledger.aclose()
+        await ledger.aclose()
+        for late in (ledger.counts(), ledger.submitting("a", fox())):
+            with pytest.raises(LedgerError, match="is closed"):
+                await late
+
+    run(main)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="rights are otherwise there")
+def test_a_copy_in_a_folder_without_rights_can_be_read(tmp_path: Path) -> None:
+    """As from an archive: nothing can be written beside it."""
+
+    async def main() -> None:
+        async with await opened(tmp_path / "out") as ledger:
+            await plan(ledger, "ab")
+        shutil.copytree(tmp_path / "out", tmp_path / "archive")
+        (tmp_path / "archive" / "ledger.sqlite").chmod(stat.S_IRUSR)
+        (tmp_path / "archive").chmod(stat.S_IRUSR | stat.S_IXUSR)
+        try:
+            async with await Ledger.read(tmp_path / "archive") as reader:
+                assert list(await states(reader)) == ["a", "b"]
+        finally:
+            (tmp_path / "archive").chmod(stat.S_IRWXU)
+
+    run(main)
