@@ -20,12 +20,7 @@ import attr
 import attrs
 
 from seedance_async.errors import InvalidRequestError, Violation
-from seedance_async.rules import (
-    FieldRule,
-    find_violations,
-    is_integer,
-    schema_rules,
-)
+from seedance_async.rules import FieldRule, find_violations, is_integer, schema_rules
 
 __all__ = [
     "MODELS",

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["cancel_path", "is_request_id", "result_path", "status_path", "submit_path"]
+from seedance_async.errors import InvalidRequestError, Violation
+
+__all__ = [
+    "cancel_path",
+    "check_request_id",
+    "is_request_id",
+    "result_path",
+    "status_path",
+    "submit_path",
+]
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
@@ -32,3 +41,16 @@ def result_path(request_id: str) -> str:
 def cancel_path(request_id: str) -> str:
     """Return the path that cancels a job (section 4)."""
     return f"/v1/requests/{request_id}/cancel"
+
+
+def check_request_id(request_id: str) -> None:
+    """Refuse what cannot be a request id.
+
+    Raises:
+        InvalidRequestError: It cannot.
+    """
+    if not is_request_id(request_id):
+        rule = "must be a request id: 1 to 128 letters, digits, '-' or '_'"
+        raise InvalidRequestError(
+            [Violation("request_id", request_id, rule)], model_id="the service"
+        )

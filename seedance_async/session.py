@@ -15,7 +15,6 @@ from seedance_async.budget import Budget
 from seedance_async.closing import Closing
 from seedance_async.credentials import Token, find_token, resolve_base_url
 from seedance_async.download import DownloadRules, download
-from seedance_async.errors import InvalidRequestError, Violation
 from seedance_async.events import Downloaded, Event, GateChanged
 from seedance_async.handle import Job, report
 from seedance_async.jobs import State, Succeeded
@@ -23,7 +22,7 @@ from seedance_async.journal import Journal, SilentJournal
 from seedance_async.mapping import Fanout
 from seedance_async.models import Request
 from seedance_async.pacing import RetryPolicy
-from seedance_async.paths import is_request_id
+from seedance_async.paths import check_request_id
 from seedance_async.polling import BackoffPolling, Polling
 from seedance_async.state import SessionState, Settings, Statistics, closed_error
 from seedance_async.submitting import Submitter
@@ -283,7 +282,7 @@ class Session:
             SessionClosedError: The session is not open.
         """
         self._open_state()
-        _check_id(request_id)
+        check_request_id(request_id)
         return self._tracker.attach(request_id, tag=tag, accepted_at=accepted_at)
 
     async def fetch(self, request_id: str) -> State:
@@ -296,7 +295,7 @@ class Session:
             TransportError: There was no answer.
         """
         self._open_state(closing_too=True)
-        _check_id(request_id)
+        check_request_id(request_id)
         return await self._tracker.look(request_id)
 
     @overload
@@ -405,11 +404,3 @@ class Session:
         state = self._open_state()
         state.gate.reopen()
         state.emit(GateChanged(at=state.wall(), open=True, reason="reopen"))
-
-
-def _check_id(request_id: str) -> None:
-    if not is_request_id(request_id):
-        rule = "must be a request id: 1 to 128 letters, digits, '-' or '_'"
-        raise InvalidRequestError(
-            [Violation("request_id", request_id, rule)], model_id="the service"
-        )
