@@ -166,7 +166,9 @@ def test_never_pays_after_an_interrupt_at_the_start() -> None:
     with simulation("--speed", "8") as running:
         for step in range(10):
             path = f"fox-{step}.mp4"
-            process = start(*FOX[:5], path, "--yes", *QUICK, **running.environment)
+            # Coverage's own start in a process swallows whatever interrupts it.
+            environment = {**running.environment, "COVERAGE_PROCESS_START": ""}
+            process = start(*FOX[:5], path, "--yes", *QUICK, **environment)
             time.sleep(0.05 + 0.05 * step)
             process.send_signal(signal.SIGINT)
             done = finish(process)
