@@ -105,8 +105,10 @@ class Tracker:
         )
         accepted_at = facts.accepted_at if accepted_at is None else accepted_at
         age = 0.0 if accepted_at is None else max(0.0, self._state.wall() - accepted_at)
+        tag = tag or facts.tag
+        # Not ours any more: its state is unknown until a poll, and no abort cancels it.
         job = self.follow(
-            attrs.evolve(facts, tag=tag or facts.tag, slot=slot, accepted_at=accepted_at, age=age)
+            attrs.evolve(facts, tag=tag, slot=slot, accepted_at=accepted_at, age=age, ours=False)
         )
         self._state.emit(JobAttached(at=self._state.wall(), request_id=request_id))
         return job

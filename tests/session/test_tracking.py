@@ -106,6 +106,7 @@ def test_never_lies_a_timeout_detaches_and_says_how_to_come_back() -> None:
             assert session.statistics().in_flight == 0
             again = session.attach(job.request_id)
             assert again is not job
+            assert again.status is None, "nothing is known of it before a poll"
             assert session.attach(job.request_id) is again
             finished = answer(200, {"status": "completed", "output": {"video": "https://x.y/v"}})
             scene.wire.script = on_result(finished)
