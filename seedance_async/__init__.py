@@ -3,10 +3,13 @@
 It never pays twice, never loses what was paid, and never lies about what is not known.
 """
 
+import typing
+
 from seedance_async.__about__ import __version__
 from seedance_async.budget import Budget
+from seedance_async.catalog import CatalogModel
 from seedance_async.credentials import CredentialsWarning
-from seedance_async.download import DownloadRules
+from seedance_async.download import DownloadedFile, DownloadRules
 from seedance_async.errors import (
     ApiError,
     AuthenticationError,
@@ -85,21 +88,37 @@ from seedance_async.polling import BackoffPolling, FixedPolling, Polling, Schedu
 from seedance_async.session import Session
 from seedance_async.state import Statistics
 
+if typing.TYPE_CHECKING:
+    from seedance_async.batch import (
+        BatchReport,
+        InvalidManifestError,
+        ManifestError,
+        RowChange,
+        RowState,
+        Stop,
+        StopReason,
+        UnknownKeyError,
+        run_batch,
+    )
+
 __all__ = [
     "ApiError",
     "AuthenticationError",
     "BackoffPolling",
+    "BatchReport",
     "Budget",
     "BudgetExceededError",
     "CancelAttempted",
     "CancelResult",
     "Cancelled",
+    "CatalogModel",
     "CredentialsError",
     "CredentialsWarning",
     "Done",
     "DownloadError",
     "DownloadRules",
     "Downloaded",
+    "DownloadedFile",
     "ErrorInfo",
     "Event",
     "Failed",
@@ -112,6 +131,7 @@ __all__ = [
     "InProgress",
     "InQueue",
     "InsufficientBalanceError",
+    "InvalidManifestError",
     "InvalidRequestError",
     "Job",
     "JobAttached",
@@ -128,6 +148,7 @@ __all__ = [
     "LimitChanged",
     "LiteImageToVideo",
     "Lost",
+    "ManifestError",
     "NotFoundError",
     "Outcome",
     "Output",
@@ -143,6 +164,8 @@ __all__ = [
     "RequestAdvice",
     "RetryPolicy",
     "RetryScheduled",
+    "RowChange",
+    "RowState",
     "Schedule",
     "SeedanceError",
     "ServerError",
@@ -152,6 +175,8 @@ __all__ = [
     "Statistics",
     "Status",
     "StatusChanged",
+    "Stop",
+    "StopReason",
     "StorageError",
     "SubmissionInDoubt",
     "SubmissionInDoubtError",
@@ -161,9 +186,34 @@ __all__ = [
     "TimedOut",
     "Timings",
     "TransportError",
+    "UnknownKeyError",
     "V15ProImageToVideo",
     "Violation",
     "__version__",
     "build_request",
     "check_images",
+    "run_batch",
 ]
+
+_BATCH = frozenset(
+    {
+        "BatchReport",
+        "InvalidManifestError",
+        "ManifestError",
+        "RowChange",
+        "RowState",
+        "Stop",
+        "StopReason",
+        "UnknownKeyError",
+        "run_batch",
+    }
+)
+
+
+def __getattr__(name: str) -> object:
+    """Import the batch when it is first asked for: most programs need no database."""
+    if name in _BATCH:
+        from seedance_async import batch
+
+        return getattr(batch, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,7 +13,7 @@ import attrs
 
 from seedance_async.models import Shape
 
-__all__ = ["Account", "Budget", "Reservation", "to_micro", "to_usd"]
+__all__ = ["Account", "Budget", "Reservation", "shown", "to_micro", "to_usd"]
 
 
 def to_micro(usd: float | str | Decimal) -> int:
@@ -36,7 +36,8 @@ def to_usd(micro: int) -> float:
     return micro / 1_000_000
 
 
-def _usd(micro: int) -> str:
+def shown(micro: int) -> str:
+    """Return micro-dollars as text for people: $0.25, $0.0375."""
     dollars = f"{to_usd(micro):.6f}"
     return f"${dollars.rstrip('0') if dollars[-4:] != '0000' else dollars[:-4]}"
 
@@ -61,7 +62,8 @@ class Budget:
     is the only authority for prices; none is built in.
 
     Attributes:
-        usd: The bound, in USD: settled costs, reservations and the next estimate stay within it.
+        usd: The bound, in USD: settled costs, reservations and the next estimate stay within it;
+            None does not bound them.
         price_per_second: USD for each second of video.
         price_per_video: USD for each video; counts where no price per second is known.
 
@@ -69,7 +71,7 @@ class Budget:
         ValueError: An amount is negative or no number.
     """
 
-    usd: float = attrs.field(validator=_amounts)
+    usd: float | None = attrs.field(default=None, validator=_amounts)
     price_per_second: Price = attrs.field(default=None, validator=_amounts)
     price_per_video: Price = attrs.field(default=None, validator=_amounts)
 
@@ -117,7 +119,7 @@ class Account:
     def reserve(self, shape: Shape) -> Reservation | str:
         """Set the estimate aside, or say why it cannot be."""
         estimate = self.estimate(shape)
-        if self.budget is None:
+        if self.budget is None or self.budget.usd is None:
             reservation = Reservation(shape, estimate or 0)
         elif estimate is None:
             return (
@@ -128,13 +130,23 @@ class Account:
             limit = to_micro(self.budget.usd)
             if self.settled + self.reserved + estimate > limit:
                 return (
-                    f"the estimate of {_usd(estimate)} does not fit: of {_usd(limit)}, "
-                    f"{_usd(self.settled)} are spent and {_usd(self.reserved)} reserved; raise "
+                    f"the estimate of {shown(estimate)} does not fit: of {shown(limit)}, "
+                    f"{shown(self.settled)} are spent and {shown(self.reserved)} reserved; raise "
                     f"the budget or wait for running jobs to be settled"
                 )
             reservation = Reservation(shape, estimate)
         self.reserved += reservation.amount
         return reservation
+
+    def adopt(self, shape: Shape, amount: int) -> Reservation:
+        """Return the reservation of an earlier run's job, which is counted as reserved already."""
+        return Reservation(shape, amount)
+
+    def raise_to(self, reservation: Reservation, amount: int) -> None:
+        """Set more aside for what runs, once it is known to be dearer."""
+        if reservation.open and amount > reservation.amount:
+            self.reserved += amount - reservation.amount
+            reservation.amount = amount
 
     def release(self, reservation: Reservation) -> None:
         """Give back what was set aside: surely nothing was accepted."""

@@ -13,9 +13,17 @@ from typing import Any, Final, Literal, cast
 
 import attrs
 
+from seedance_async.bodies import Answer, api_error, read_body, read_error_code
 from seedance_async.errors import ProtocolError
 
-__all__ = ["CatalogModel", "CatalogPage", "PriceUnit", "read_catalog_model", "read_catalog_page"]
+__all__ = [
+    "CatalogModel",
+    "CatalogPage",
+    "PriceUnit",
+    "read_catalog_model",
+    "read_catalog_page",
+    "read_model_answer",
+]
 
 PriceUnit = Literal["second", "output"]
 
@@ -61,6 +69,19 @@ class CatalogPage:
     total: int | None = None
     limit: int | None = None
     offset: int | None = None
+
+
+def read_model_answer(answer: Answer, *, now: float) -> CatalogModel:
+    """Read the answer to `GET /v1/models/{model_id}`, errors included; `now` is wall-clock time.
+
+    Raises:
+        ApiError: It is an error.
+        ProtocolError: The body is no JSON object.
+    """
+    body = read_body(answer)
+    if not 200 <= answer.status < 300 or read_error_code(body, answer.status) is not None:
+        raise api_error(answer, body, None, now)
+    return read_catalog_model(answer.body, answer.status)
 
 
 def read_catalog_model(body: bytes, status: int) -> CatalogModel:

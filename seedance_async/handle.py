@@ -44,6 +44,10 @@ class Tracking(Protocol):
         """Take note that somebody has the job's outcome."""
         ...
 
+    async def detach(self, job: Job, reason: str) -> None:
+        """Stop tracking a job that runs on."""
+        ...
+
 
 class Job:
     """A submission that the service accepted, followed by one polling task of its session.
@@ -163,6 +167,13 @@ class Job:
         Cancellation of this call leaves it open whether the server cancelled the job.
         """
         return await self._tracking.cancel(self)
+
+    async def detach(self, reason: str = "it was detached") -> None:
+        """Stop tracking the job, which runs on: its outcome is `TimedOut`, unless it is over.
+
+        `Session.attach` comes back to it. Cancelled, it stays open whether the journal knows.
+        """
+        await self._tracking.detach(self, reason)
 
 
 def error_of(outcome: Failed | Cancelled | TimedOut | Lost | InDoubt) -> SeedanceError:

@@ -10,6 +10,7 @@ __all__ = [
     "cancel_path",
     "check_request_id",
     "is_request_id",
+    "model_path",
     "result_path",
     "status_path",
     "submit_path",
@@ -25,6 +26,11 @@ def is_request_id(text: object) -> bool:
 
 def submit_path(model_id: str) -> str:
     """Return the path of a submission; the id's slashes stay raw segments (section 1)."""
+    return f"/v1/models/{model_id}"
+
+
+def model_path(model_id: str) -> str:
+    """Return the path of a model in the catalog (section 8)."""
     return f"/v1/models/{model_id}"
 
 

@@ -28,6 +28,7 @@ from seedance_async.errors import (
 from seedance_async.events import JobFinished, JobSubmitted, SubmissionInDoubt, SubmissionRefused
 from seedance_async.handle import Job
 from seedance_async.jobs import ErrorInfo, Failed
+from seedance_async.journal import Journal
 from seedance_async.models import Request, Shape
 from seedance_async.paths import submit_path
 from seedance_async.pool import Slot
@@ -70,6 +71,7 @@ class Submission:
 
     request: Request
     tag: str
+    journal: Journal
     body: bytes
     shape: Shape
     slot: Slot
@@ -95,7 +97,7 @@ class Poster:
         """Write down, POST once, read the answer, write down."""
         state = self._state
         try:
-            await state.tell(state.settings.journal.submitting(submission.tag, submission.request))
+            await state.tell(submission.journal.submitting(submission.tag, submission.request))
         except LedgerError as error:
             return LedgerError(f"nothing was sent: {error}")
         submission.submitted_at = state.wall()
@@ -152,12 +154,12 @@ class Poster:
             "accepted: job %s of %s (%s)", request_id, submission.request.model_id, submission.tag
         )
         try:
-            await state.tell(state.settings.journal.accepted(submission.tag, request_id))
+            await state.tell(submission.journal.accepted(submission.tag, request_id))
         except LedgerError as error:
-            self._unrecorded(submission.tag, request_id, error)
+            self._unrecorded(submission, request_id, error)
         except asyncio.CancelledError:  # the event loop ends: one more attempt, then it is lost
             logger.critical("job %s may not be in the journal", request_id)
-            await state.tell(state.settings.journal.accepted(submission.tag, request_id))
+            await state.tell(submission.journal.accepted(submission.tag, request_id))
             raise
         submission.slot.track()
         state.submitted += 1
@@ -165,6 +167,7 @@ class Poster:
             Acceptance(
                 request_id=request_id,
                 tag=submission.tag,
+                journal=submission.journal,
                 slot=submission.slot,
                 model_id=submission.request.model_id,
                 shape=submission.shape,
@@ -185,12 +188,12 @@ class Poster:
         )
         return job
 
-    def _unrecorded(self, tag: str, request_id: str, error: LedgerError) -> None:
+    def _unrecorded(self, submission: Submission, request_id: str, error: LedgerError) -> None:
         """Stop submitting and keep trying to write an id that the journal would not take."""
         logger.critical(
             "job %s (%s) was accepted, but its id could not be written: %s. Note it down",
             request_id,
-            tag,
+            submission.tag,
             error,
         )
         info = ErrorInfo(
@@ -199,17 +202,17 @@ class Poster:
         self._state.gate.stop(info)
         self._state.gate_shut(info.message)
         self._state.supervisor.start(
-            self._record_late(tag, request_id), name=f"seedance_async journal {request_id}"
+            self._record_late(submission, request_id), name=f"seedance_async journal {request_id}"
         )
 
-    async def _record_late(self, tag: str, request_id: str) -> None:
+    async def _record_late(self, submission: Submission, request_id: str) -> None:
         state = self._state
         attempt = 0
         while True:
             await asyncio.sleep(state.settings.retry.backoff(attempt))
             attempt += 1
             try:
-                await state.tell(state.settings.journal.accepted(tag, request_id))
+                await state.tell(submission.journal.accepted(submission.tag, request_id))
             except LedgerError as error:
                 if state.closing:
                     logger.critical("job %s is not in the journal: %s", request_id, error)
@@ -222,9 +225,7 @@ class Poster:
         self, submission: Submission, error: TransportError | RateLimitedError
     ) -> Verdict:
         try:
-            await self._state.tell(
-                self._state.settings.journal.not_sent(submission.tag, str(error))
-            )
+            await self._state.tell(submission.journal.not_sent(submission.tag, str(error)))
         except LedgerError as unwritten:
             return LedgerError(f"nothing was accepted, but that could not be told: {unwritten}")
         return error
@@ -246,7 +247,7 @@ class Poster:
             )
         )
         try:
-            await state.tell(state.settings.journal.finished(submission.tag, outcome))
+            await state.tell(submission.journal.finished(submission.tag, outcome))
         except LedgerError:
             logger.exception("the refusal of %s could not be written", submission.tag)
         state.emit(JobFinished(at=state.wall(), outcome=outcome, tag=submission.tag))
@@ -268,7 +269,7 @@ class Poster:
             )
         )
         try:
-            await state.tell(state.settings.journal.in_doubt(submission.tag, doubt.error.message))
+            await state.tell(submission.journal.in_doubt(submission.tag, doubt.error.message))
         except LedgerError:
             logger.critical(
                 "the doubt about %s could not be written", submission.tag, exc_info=True

@@ -12,17 +12,18 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from seedance_async.budget import Budget
+from seedance_async.catalog import CatalogModel, read_model_answer
 from seedance_async.closing import Closing
 from seedance_async.credentials import Token, find_token, resolve_base_url
-from seedance_async.download import DownloadRules, download
+from seedance_async.download import DownloadedFile, DownloadRules, download
 from seedance_async.events import Downloaded, Event, GateChanged
 from seedance_async.handle import Job, report
 from seedance_async.jobs import State, Succeeded
 from seedance_async.journal import Journal, SilentJournal
 from seedance_async.mapping import Fanout
-from seedance_async.models import Request
+from seedance_async.models import RawRequest, Request
 from seedance_async.pacing import RetryPolicy
-from seedance_async.paths import check_request_id
+from seedance_async.paths import check_request_id, model_path
 from seedance_async.polling import BackoffPolling, Polling
 from seedance_async.state import SessionState, Settings, Statistics, closed_error
 from seedance_async.submitting import Submitter
@@ -61,6 +62,7 @@ class Session:
         retry: Backoff for what is safe to try again.
         budget: A bound on spending; None does not bound it.
         journal: Where submissions are written down; None leaves the log at INFO.
+        max_in_doubt: Submissions in doubt, in a row without an acceptance, that stop submitting.
         on_event: Called in the loop with each event; its errors are logged once.
         proxy: A proxy's URL; None reads the environment once, "" uses none. Loopback never is.
         ssl: As aiohttp takes it.
@@ -85,6 +87,7 @@ class Session:
         retry: RetryPolicy | None = None,
         budget: Budget | None = None,
         journal: Journal | None = None,
+        max_in_doubt: int = 3,
         on_event: Callable[[Event], object] | None = None,
         proxy: str | None = None,
         ssl: ssl_module.SSLContext | bool | aiohttp.Fingerprint | None = None,
@@ -103,6 +106,7 @@ class Session:
             retry=retry or RetryPolicy(),
             budget=budget,
             journal=journal or SilentJournal(),
+            max_in_doubt=max_in_doubt,
             on_event=on_event,
             clock=clock,
         )
@@ -211,7 +215,9 @@ class Session:
 
     # --- generations -----------------------------------------------------------------------
 
-    async def submit(self, request: Request, *, tag: str | None = None) -> Job:
+    async def submit(
+        self, request: Request, *, tag: str | None = None, journal: Journal | None = None
+    ) -> Job:
         """Submit a request once, as soon as there is a slot, and return the accepted job.
 
         Never repeat it after `SubmissionInDoubtError`: the job may exist. Cancelled before the
@@ -221,6 +227,7 @@ class Session:
         Args:
             request: What to generate.
             tag: Its name for the journal and the events; must be unique in the journal.
+            journal: Where this one is written down; None: in the session's.
 
         Raises:
             RejectedError: The service refused this request; so do other `ApiError`s.
@@ -233,7 +240,7 @@ class Session:
             SessionClosedError: The session is not open.
         """
         self._open_state()
-        return await self._submitter.submit(request, tag)
+        return await self._submitter.submit(request, tag, journal=journal)
 
     async def generate(
         self,
@@ -265,7 +272,12 @@ class Session:
             raise
 
     def attach(
-        self, request_id: str, *, tag: str | None = None, accepted_at: float | None = None
+        self,
+        request_id: str,
+        *,
+        tag: str | None = None,
+        accepted_at: float | None = None,
+        journal: Journal | None = None,
     ) -> Job:
         """Track a job by its id, from any process; no I/O, and never waits for a slot.
 
@@ -276,6 +288,7 @@ class Session:
             request_id: The job's id.
             tag: Its name in the journal; None takes the id.
             accepted_at: When it was accepted, in seconds since the epoch; None counts from now.
+            journal: Where its end is written down; None: in the session's.
 
         Raises:
             InvalidRequestError: It cannot be a request id.
@@ -283,7 +296,7 @@ class Session:
         """
         self._open_state()
         check_request_id(request_id)
-        return self._tracker.attach(request_id, tag=tag, accepted_at=accepted_at)
+        return self._tracker.attach(request_id, tag=tag, accepted_at=accepted_at, journal=journal)
 
     async def fetch(self, request_id: str) -> State:
         """Ask for a job's state once, without tracking it.
@@ -357,6 +370,16 @@ class Session:
         Raises:
             DownloadError: It could not be fetched or stored; the generation itself succeeded.
         """
+        return (await self.download_file(video, path, rules=rules)).path
+
+    async def download_file(
+        self,
+        video: Succeeded | str,
+        path: str | os.PathLike[str],
+        *,
+        rules: DownloadRules | None = None,
+    ) -> DownloadedFile:
+        """Download a video as `download` does, and return its path, size and digest."""
         state = self._open_state(closing_too=True)
         url = video if isinstance(video, str) else video.video_url
         rules = rules or DownloadRules()
@@ -375,9 +398,34 @@ class Session:
                 sha256=file.sha256,
             )
         )
-        return file.path
+        return file
 
     # --- steering --------------------------------------------------------------------------
+
+    @property
+    def base_url(self) -> str:
+        """The service's address, without a slash at its end.
+
+        Raises:
+            SessionClosedError: The session is not open.
+        """
+        return self._open_state(closing_too=True).transport.base_url
+
+    async def catalog_model(self, model_id: str) -> CatalogModel:
+        """Ask the catalog what a model is called, costs and takes; one free GET.
+
+        Args:
+            model_id: The full id.
+
+        Raises:
+            ApiError: The catalog does not know the model, or refuses the token.
+            ProtocolError: An answer that cannot be read.
+            TransportError: There was no answer.
+        """
+        state = self._open_state()
+        path = model_path(RawRequest(model_id, {}).model_id)
+        answer = await state.transport.send("GET", path, timeout=state.settings.poll_timeout)
+        return read_model_answer(answer, now=state.wall())
 
     def statistics(self) -> Statistics:
         """Return the session's numbers at this moment, or those of its end.

@@ -66,6 +66,7 @@ class Settings:
     retry: RetryPolicy = attrs.field(factory=RetryPolicy)
     budget: Budget | None = None
     journal: Journal = attrs.field(factory=SilentJournal)
+    max_in_doubt: int = attrs.field(default=3, validator=_count)
     on_event: Callable[[Event], object] | None = None
     clock: Callable[[], float] = time.time
     submit_timeout: float = 100.0
@@ -125,7 +126,7 @@ class SessionState:
         self.limit = AdaptiveLimit(settings.max_in_flight)
         self.pool = Pool(self.limit, settings.max_submitting)
         self.turnstile = Turnstile(Rate(settings.requests_per_second))
-        self.gate = Gate()
+        self.gate = Gate(doubts_to_stop=settings.max_in_doubt)
         self.account = Account(settings.budget)
         self.schedule = settings.polling.schedule()
         self.loop = asyncio.get_running_loop()

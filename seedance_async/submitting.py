@@ -20,6 +20,7 @@ from seedance_async.errors import (
 from seedance_async.events import RateLimited, RetryScheduled
 from seedance_async.handle import Job
 from seedance_async.jobs import ErrorInfo
+from seedance_async.journal import Journal
 from seedance_async.models import Request, shape
 from seedance_async.pacing import Admission
 from seedance_async.posting import Poster, Submission, Verdict, encode
@@ -44,7 +45,11 @@ class Submitter:
         self._cancels: set[asyncio.Task[None]] = set()
 
     async def submit(
-        self, request: Request, tag: str | None, on_slot: Callable[[], None] | None = None
+        self,
+        request: Request,
+        tag: str | None,
+        on_slot: Callable[[], None] | None = None,
+        journal: Journal | None = None,
     ) -> Job:
         """Wait for a slot, POST once, return the accepted job; see `Session.submit`."""
         state = self._state
@@ -56,7 +61,9 @@ class Submitter:
         slot = await state.pool.acquire()
         if on_slot is not None:
             on_slot()
-        submission = Submission(request, tag, body, of_shape, slot)
+        submission = Submission(
+            request, tag, journal or state.settings.journal, body, of_shape, slot
+        )
         try:
             return await self._submit_in_slot(submission)
         except SubmissionInDoubtError:

@@ -30,6 +30,7 @@ from seedance_async.jobs import (
     Status,
     Succeeded,
 )
+from seedance_async.journal import Journal
 from seedance_async.paths import result_path, status_path
 from seedance_async.progress import Progress
 from seedance_async.state import SessionState
@@ -94,21 +95,42 @@ class Tracker:
             return job
         return job if is_final(job.outcome) else None
 
-    def attach(self, request_id: str, *, tag: str | None, accepted_at: float | None) -> Job:
+    def attach(
+        self,
+        request_id: str,
+        *,
+        tag: str | None,
+        accepted_at: float | None,
+        journal: Journal | None = None,
+    ) -> Job:
         """Follow a job from elsewhere; the same id twice is the same handle."""
         known = self.known(request_id)
         if known is not None:
+            track = self._tracks.get(request_id)
+            if track is not None and journal is not None:
+                track.facts.journal, track.facts.tag = journal, tag or request_id
             return known
         slot = self._state.pool.attach()
         facts = self._let_go.pop(request_id, None) or Acceptance(
-            request_id=request_id, tag=request_id, slot=slot, ours=False
+            request_id=request_id,
+            tag=request_id,
+            journal=self._state.settings.journal,
+            slot=slot,
+            ours=False,
         )
         accepted_at = facts.accepted_at if accepted_at is None else accepted_at
         age = 0.0 if accepted_at is None else max(0.0, self._state.wall() - accepted_at)
-        tag = tag or facts.tag
         # Not ours any more: its state is unknown until a poll, and no abort cancels it.
         job = self.follow(
-            attrs.evolve(facts, tag=tag, slot=slot, accepted_at=accepted_at, age=age, ours=False)
+            attrs.evolve(
+                facts,
+                tag=tag or facts.tag,
+                journal=journal or facts.journal,
+                slot=slot,
+                accepted_at=accepted_at,
+                age=age,
+                ours=False,
+            )
         )
         self._state.emit(JobAttached(at=self._state.wall(), request_id=request_id))
         return job
@@ -359,7 +381,7 @@ class Tracker:
         if isinstance(outcome, Succeeded):
             self._teach(track)
         try:
-            await self._state.tell(self._state.settings.journal.finished(track.facts.tag, outcome))
+            await self._state.tell(track.facts.journal.finished(track.facts.tag, outcome))
         except LedgerError as error:
             logger.error("job %s: its outcome is not written: %s", track.job.request_id, error)  # noqa: TRY400
         track.progress.end(outcome)

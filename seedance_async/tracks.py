@@ -9,6 +9,7 @@ import attrs
 from seedance_async.budget import Reservation
 from seedance_async.handle import Job
 from seedance_async.jobs import Outcome, TimedOut, Timings
+from seedance_async.journal import Journal
 from seedance_async.models import Shape
 from seedance_async.pool import Slot
 from seedance_async.progress import Progress
@@ -24,6 +25,7 @@ class Acceptance:
     Attributes:
         request_id: Its id.
         tag: Its name in the journal.
+        journal: Where its end is written down.
         slot: Its room in the pool.
         model_id: None for an attached job.
         shape: What the poll schedule learns by; None for an attached job.
@@ -36,6 +38,7 @@ class Acceptance:
 
     request_id: str
     tag: str
+    journal: Journal
     slot: Slot
     model_id: str | None = None
     shape: Shape | None = None

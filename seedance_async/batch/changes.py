@@ -6,15 +6,28 @@ refused change leaves nothing behind.
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
+from typing import Final, assert_never
 
 import attrs
 
 from seedance_async.batch.edges import Cause, RowState, check_retry, passes
-from seedance_async.batch.queries import SQL
+from seedance_async.batch.queries import LAST_LINE, SQL, key_array
+from seedance_async.batch.schema import storable
+from seedance_async.budget import to_micro
 from seedance_async.errors import LedgerError
-from seedance_async.jobs import ErrorInfo
+from seedance_async.jobs import (
+    Cancelled,
+    ErrorInfo,
+    Failed,
+    InDoubt,
+    Lost,
+    Outcome,
+    Succeeded,
+    TimedOut,
+)
 
 __all__ = [
     "End",
@@ -22,8 +35,10 @@ __all__ = [
     "begin",
     "doubt",
     "download",
+    "ending",
+    "fail_download",
     "finish",
-    "give_up_download",
+    "forget_videos",
     "recover",
     "refuse",
     "resolve_adopt",
@@ -31,6 +46,8 @@ __all__ = [
     "retry",
     "take_back",
 ]
+
+_INT64: Final = (1 << 63) - 1
 
 
 @attrs.frozen
@@ -57,6 +74,7 @@ class End:
         at: Wall-clock seconds.
         cost: Micro-dollars; None where the service did not say.
         video_url: Of a success.
+        more_videos: Further ones of a success.
         error: Of anything else.
     """
 
@@ -65,7 +83,13 @@ class End:
     at: float
     cost: int | None = None
     video_url: str | None = None
+    more_videos: tuple[str, ...] = ()
     error: ErrorInfo | None = None
+
+    @property
+    def more_json(self) -> str | None:
+        """The further videos as a JSON array; None if there are none."""
+        return json.dumps(self.more_videos, ensure_ascii=False) if self.more_videos else None
 
 
 def _find(connection: sqlite3.Connection, key: str) -> _Row:
@@ -156,7 +180,7 @@ def refuse(
     passes(key, row.state, RowState.FAILED)
     if row.request_id is not None:
         raise LedgerError(f"row {key!r} has the job {row.request_id}: a refusal cannot end it")
-    _finish(connection, row, RowState.FAILED, at, cost, None, error)
+    _finish(connection, row, End(RowState.FAILED, "", at, cost=cost, error=error))
 
 
 def finish(connection: sqlite3.Connection, key: str, end: End) -> None:
@@ -175,10 +199,10 @@ def finish(connection: sqlite3.Connection, key: str, end: End) -> None:
         )
     over = row.state is RowState.DOWNLOADED and end.state is RowState.SUCCEEDED
     if over or not passes(key, row.state, end.state):
-        connection.execute(SQL["refresh_attempt"], (end.cost, end.video_url, row.attempt))
+        told = (end.cost, end.video_url, end.more_json)
+        connection.execute(SQL["refresh_attempt"], (*told, row.attempt))
         return
-    at = None if end.state is RowState.TIMED_OUT else end.at
-    _finish(connection, row, end.state, at, end.cost, end.video_url, end.error)
+    _finish(connection, row, end)
 
 
 def _find_job(connection: sqlite3.Connection, key: str, request_id: str) -> tuple[_Row, str]:
@@ -191,20 +215,15 @@ def _find_job(connection: sqlite3.Connection, key: str, request_id: str) -> tupl
         return _find(connection, owner[0]), owner[0]
 
 
-def _finish(
-    connection: sqlite3.Connection,
-    row: _Row,
-    state: RowState,
-    at: float | None,
-    cost: int | None,
-    video_url: str | None,
-    error: ErrorInfo | None,
-) -> None:
+def _finish(connection: sqlite3.Connection, row: _Row, end: End) -> None:
+    at = None if end.state is RowState.TIMED_OUT else end.at
+    error = end.error
     told = (None, None, None) if error is None else (error.kind, error.code, error.message)
     connection.execute(
-        SQL["finish_attempt"], (state.value, cost, at, video_url, *told, row.attempt)
+        SQL["finish_attempt"],
+        (end.state.value, end.cost, at, end.video_url, end.more_json, *told, row.attempt),
     )
-    connection.execute(SQL["set_row_state"], (state.value, row.id))
+    connection.execute(SQL["set_row_state"], (end.state.value, row.id))
 
 
 def download(connection: sqlite3.Connection, key: str, file: str, size: int, sha256: str) -> None:
@@ -214,12 +233,12 @@ def download(connection: sqlite3.Connection, key: str, file: str, size: int, sha
     connection.execute(SQL["download_row"], (file, size, sha256, row.id))
 
 
-def give_up_download(connection: sqlite3.Connection, key: str, why: str) -> None:
-    """Write why a row's video is not asked for again by itself."""
+def fail_download(connection: sqlite3.Connection, key: str, why: str, *, final: bool) -> None:
+    """Write why a row's video is not on disk, and whether it is not tried again by itself."""
     row = _find(connection, key)
     if row.state is not RowState.SUCCEEDED:
-        raise LedgerError(f"row {key!r} is {row.state}: there is no download to give up")
-    connection.execute(SQL["give_up_download"], (why, row.id))
+        raise LedgerError(f"row {key!r} is {row.state}: there is no download that could fail")
+    connection.execute(SQL["fail_download"], (why, final, row.id))
 
 
 def resolve_adopt(connection: sqlite3.Connection, key: str, request_id: str) -> None:
@@ -245,12 +264,22 @@ def _check_doubt(key: str, row: _Row, after: RowState) -> None:
     passes(key, row.state, after, Cause.RESOLVE)
 
 
-def retry(connection: sqlite3.Connection, states: Collection[RowState]) -> int:
-    """Plan all listed rows in these states again; return how many."""
+def retry(
+    connection: sqlite3.Connection,
+    states: Collection[RowState],
+    through: int = LAST_LINE,
+    keys: Sequence[str] | None = None,
+) -> int:
+    """Plan all listed rows in these states again, of these keys only; return how many."""
     check_retry(frozenset(states))
-    return sum(
-        connection.execute(SQL["retry_rows"], (state.value,)).rowcount for state in set(states)
-    )
+    count = 0
+    for state in set(states):
+        if keys is None:
+            done = connection.execute(SQL["retry_rows"], (state.value, through))
+        else:
+            done = connection.execute(SQL["retry_keys"], (key_array(keys), state.value, through))
+        count += done.rowcount
+    return count
 
 
 def recover(connection: sqlite3.Connection, *, simulated: bool) -> int:
@@ -266,3 +295,60 @@ def recover(connection: sqlite3.Connection, *, simulated: bool) -> int:
     why = "the process ended while its POST was under way"
     connection.execute(SQL["doubt_attempts"], (why,))
     return connection.execute(SQL["doubt_rows"]).rowcount
+
+
+def forget_videos(connection: sqlite3.Connection) -> int:
+    """Plan the listed rows again whose videos died with a simulator; return how many."""
+    why = "its video ended with the simulator inside the process"
+    connection.execute(SQL["void_videos"], (why,))
+    return connection.execute(SQL["forget_videos"]).rowcount
+
+
+def ending(tag: str, outcome: Outcome, now: float) -> Callable[[sqlite3.Connection], None]:
+    """Return the change that an outcome makes."""
+    match outcome:
+        case Succeeded():
+            urls = [url for url in outcome.output.video_urls() if url != outcome.video_url]
+            end = End(
+                RowState.SUCCEEDED,
+                outcome.request_id,
+                now,
+                cost=_micro(outcome.cost_usd),
+                video_url=storable(outcome.video_url),
+                more_videos=tuple(map(storable, urls)),
+            )
+        case Failed():
+            error, cost = _plain(outcome.error), _micro(outcome.cost_usd)
+            if outcome.request_id is None:
+                return lambda db: refuse(db, tag, now, error, cost)
+            end = End(RowState.FAILED, outcome.request_id, now, cost=cost, error=error)
+        case Cancelled():
+            cost = _micro(outcome.cost_usd)
+            end = End(RowState.CANCELLED, outcome.request_id, now, cost=cost)
+        case TimedOut():
+            error = ErrorInfo("TimedOut", storable(outcome.reason))
+            end = End(RowState.TIMED_OUT, outcome.request_id, now, error=error)
+        case Lost():
+            error = _plain(outcome.error)
+            end = End(RowState.LOST, outcome.request_id, now, error=error)
+        case InDoubt():
+            error = _plain(outcome.error)
+            return lambda db: doubt(db, tag, error)
+        case _:
+            assert_never(outcome)
+    return lambda db: finish(db, tag, end)
+
+
+def _micro(usd: float | None) -> int | None:
+    """Return a cost that the service told; None if it makes no sense as one."""
+    try:
+        micro = None if usd is None else to_micro(usd)
+    except ValueError:
+        return None
+    return micro if micro is None or micro <= _INT64 else None
+
+
+def _plain(error: ErrorInfo) -> ErrorInfo:
+    """Return an error that the database can hold."""
+    code = error.code if error.code is not None and abs(error.code) <= _INT64 else None
+    return ErrorInfo(storable(error.kind), storable(error.message), code)

@@ -61,7 +61,12 @@ EDGES: Final[Mapping[Cause, Mapping[RowState, frozenset[RowState]]]] = MappingPr
         Cause.RESOLVE: {_S.IN_DOUBT: frozenset({_S.PLANNED, _S.SUBMITTED})},
         Cause.RETRY: {_S.FAILED: _AGAIN, _S.CANCELLED: _AGAIN, _S.LOST: _AGAIN},
         Cause.DEAD_RUNNER: {_S.SUBMITTING: frozenset({_S.IN_DOUBT})},
-        Cause.DEAD_SIMULATOR: {_S.SUBMITTING: _AGAIN, _S.SUBMITTED: _AGAIN, _S.TIMED_OUT: _AGAIN},
+        Cause.DEAD_SIMULATOR: {
+            _S.SUBMITTING: _AGAIN,
+            _S.SUBMITTED: _AGAIN,
+            _S.TIMED_OUT: _AGAIN,
+            _S.SUCCEEDED: _AGAIN,
+        },
     }
 )
 

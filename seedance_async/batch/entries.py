@@ -22,6 +22,7 @@ __all__ = [
     "PlannedRow",
     "ReadyVideo",
     "RowEntry",
+    "RowProblem",
     "Staged",
     "StagedRow",
 ]
@@ -51,10 +52,36 @@ class StagedRow:
 
 @attrs.frozen
 class Staged:
-    """What staging found: how many rows, and how many of them cannot be planned."""
+    """What staging found.
+
+    Attributes:
+        rows: Valid rows.
+        conflicts: How many of them cannot be planned because of their keys.
+        problems: Rules that the other rows break; one row may break several.
+    """
 
     rows: int
     conflicts: int
+    problems: int = 0
+
+
+@attrs.frozen
+class RowProblem:
+    """One rule that keeps a line of the manifest out of the plan.
+
+    Attributes:
+        line: Where the row begins, from 1.
+        field: The field; None where it is the row as a whole.
+        rule: The rule and the way out, as a clause that follows the field's name or "line N".
+        value: What was given, shortened for a person; None: nothing was.
+        key: The row's key, if it is known.
+    """
+
+    line: int
+    field: str | None
+    rule: str
+    value: str | None = None
+    key: str | None = None
 
 
 class ConflictKind(StrEnum):
@@ -99,7 +126,7 @@ class PlanSummary:
         added: Rows that are new.
         kept: Rows that were known.
         gone: Known rows that the manifest no longer has.
-        skipped: Rows left out because of their conflicts.
+        skipped: Lines left out because of problems and conflicts.
     """
 
     added: int
@@ -166,11 +193,19 @@ class Doubt:
 
 @attrs.frozen
 class ReadyVideo:
-    """A video that is paid for and not on disk."""
+    """A video that is paid for and not on disk.
+
+    Attributes:
+        key: Its row's.
+        request_id: The job's id.
+        video_url: Where it is, as the service told last.
+        more: Where further videos of the same job are.
+    """
 
     key: str
     request_id: str
     video_url: str
+    more: tuple[str, ...] = ()
 
 
 @attrs.frozen

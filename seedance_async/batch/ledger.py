@@ -9,32 +9,39 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar, assert_never
+from typing import Final, TypeVar
 
 from seedance_async.batch import changes
 from seedance_async.batch.edges import RowState
-from seedance_async.batch.entries import Conflict, Derive, PlanSummary, Staged, StagedRow
+from seedance_async.batch.entries import (
+    Conflict,
+    Derive,
+    PlanSummary,
+    RowProblem,
+    Staged,
+    StagedRow,
+)
 from seedance_async.batch.keys import KEY_VERSION, derived_key
 from seedance_async.batch.lock import FolderLock
+from seedance_async.batch.queries import LAST_LINE
 from seedance_async.batch.reading import LedgerInfo, LedgerReader
-from seedance_async.batch.schema import connect, migrate, take_origin, write_meta
+from seedance_async.batch.schema import (
+    back_up,
+    check_keys,
+    connect,
+    migrate,
+    read_meta,
+    storable,
+    take_origin,
+    write_meta,
+)
 from seedance_async.batch.staging import Staging
 from seedance_async.batch.writer import Work, Writer
-from seedance_async.budget import to_micro
 from seedance_async.errors import LedgerError
-from seedance_async.jobs import (
-    Cancelled,
-    ErrorInfo,
-    Failed,
-    InDoubt,
-    Lost,
-    Outcome,
-    Succeeded,
-    TimedOut,
-)
+from seedance_async.jobs import ErrorInfo, Outcome
 from seedance_async.models import Request
 from seedance_async.supervisor import in_thread
 
@@ -46,7 +53,6 @@ SIMULATOR: Final = "simulator"
 """The origin of a batch on an embedded simulator."""
 
 _PAGE: Final = 1000
-_INT64: Final = (1 << 63) - 1
 
 
 class Ledger(LedgerReader):
@@ -86,7 +92,8 @@ class Ledger(LedgerReader):
             folder: Where it is; made if need be.
             origin: The base URL that its jobs are at, or `SIMULATOR`; None takes that of a
                 ledger which is there.
-            key_version: Of the algorithm that derives keys; a ledger that is there keeps its own.
+            key_version: The newest algorithm that the caller derives keys by; a ledger that is
+                there keeps its own.
             clock: Wall-clock seconds since the epoch.
 
         Raises:
@@ -122,8 +129,25 @@ class Ledger(LedgerReader):
             raise
         return reader
 
+    @staticmethod
+    async def copy(folder: Path, into: Path) -> bool:
+        """Copy a folder's ledger into another folder, for a dry run; False if there is none.
+
+        It only reads, so it works while a batch writes, and changes nothing in `folder`.
+        Cancelled, it first copies to the end.
+
+        Args:
+            folder: Where the ledger is.
+            into: Where the copy goes; made if need be, and a ledger in it is replaced.
+
+        Raises:
+            LedgerError: The ledger cannot be read, or the copy cannot be written.
+        """
+        return await in_thread(_copy, folder / "ledger.sqlite", into)
+
     async def _prepare(self, origin: str | None, key_version: int) -> None:
         def prepare(connection: sqlite3.Connection) -> int:
+            check_keys(read_meta(connection), key_version)
             meta = migrate(connection)
             known = take_origin(meta, origin)
             connection.execute("BEGIN IMMEDIATE")
@@ -146,15 +170,25 @@ class Ledger(LedgerReader):
         """Write what was asked for, close, and give the lock back; may be repeated."""
         await super().aclose()
         await self._writer.aclose()
-        await in_thread(self._lock.release)
+        await in_thread(self._give_back)
+
+    def _give_back(self) -> None:
+        if self._lock.held:  # else the staging file is another runner's
+            self._staging.clear()
+        self._lock.release()
 
     # --- the plan -----------------------------------------------------------------------------
 
-    async def stage(self, rows: Iterable[StagedRow], *, derive: Derive = derived_key) -> Staged:
+    async def stage(
+        self, rows: Iterable[StagedRow | RowProblem], *, derive: Derive = derived_key
+    ) -> Staged:
         """Write a manifest's rows beside the ledger and find those that cannot be planned.
 
+        Cancelled, it stops at the next row; the ledger is as before.
+
         Args:
-            rows: Consumed in a thread; what it raises comes out, and the ledger is as before.
+            rows: Valid rows, and what is wrong with the others. Consumed in a thread; what it
+                raises comes out, and the ledger is as before.
             derive: Makes the keys of rows without one.
 
         Raises:
@@ -163,9 +197,8 @@ class Ledger(LedgerReader):
         staging = self._staging
         staging.stop.clear()
         try:
-            return await self._in_thread(staging.fill, rows, derive)
+            return await self._in_thread(staging.fill, rows, derive, on_cancel=staging.stop.set)
         except BaseException:
-            staging.stop.set()
             await in_thread(staging.clear)
             raise
 
@@ -177,23 +210,30 @@ class Ledger(LedgerReader):
                 yield conflict
             after = page[-1].line
 
-    async def plan(
-        self, *, manifest: str | None = None, skip_conflicts: bool = False
-    ) -> PlanSummary:
+    async def problems(self) -> AsyncIterator[RowProblem]:
+        """Stream all that keeps staged lines out of the plan, conflicts included, by line."""
+        after = (-1, 0)
+        while page := await self._in_thread(self._staging.problems, after, _PAGE):
+            for number, problem in page:
+                yield problem
+                after = (problem.line, number)
+
+    async def plan(self, *, manifest: str | None = None, skip_invalid: bool = False) -> PlanSummary:
         """Make the staged rows the plan, in one transaction.
 
         New rows are added; known ones keep their state and take their new line; those that are
-        not staged stay with `line` None, and are not submitted.
+        not staged stay with `line` None, and are not submitted. The lines that are left out are
+        kept for the results, with what is wrong with them: see `invalid`.
 
         Args:
             manifest: What identifies the manifest, such as its sha256: see `info.manifest`.
-            skip_conflicts: Leave conflicting rows out instead of refusing all.
+            skip_invalid: Leave out the lines with problems and conflicts instead of refusing all.
 
         Raises:
-            LedgerError: There are conflicts, nothing is staged, or the disk refuses.
+            LedgerError: There are problems or conflicts, nothing is staged, or the disk refuses.
         """
         meta = {} if manifest is None else {"manifest": manifest}
-        work = partial(self._staging.plan, meta=meta, skip_conflicts=skip_conflicts)
+        work = partial(self._staging.plan, meta=meta, skip_invalid=skip_invalid)
         summary = await self._writer.alone(work)
         self._info = LedgerInfo(
             self.info.origin, self.info.key_version, manifest or self.info.manifest
@@ -219,7 +259,7 @@ class Ledger(LedgerReader):
 
     async def not_sent(self, tag: str, why: str) -> None:
         """Write down that nothing was accepted: the row is planned again."""
-        await self._write(lambda db: changes.take_back(db, tag, _text(why)))
+        await self._write(lambda db: changes.take_back(db, tag, storable(why)))
 
     async def accepted(self, tag: str, request_id: str) -> None:
         """Write down the id of a job that may be billed."""
@@ -228,23 +268,47 @@ class Ledger(LedgerReader):
 
     async def in_doubt(self, tag: str, why: str) -> None:
         """Write down that nobody knows whether there is a job."""
-        error = ErrorInfo("InDoubt", _text(why))
+        error = ErrorInfo("InDoubt", storable(why))
         await self._write(lambda db: changes.doubt(db, tag, error))
 
     async def finished(self, tag: str, outcome: Outcome) -> None:
         """Write down how it ended, and what it cost."""
-        work = _ending(tag, outcome, self._clock())
+        work = changes.ending(tag, outcome, self._clock())
         await self._write(work)
 
     # --- what becomes of the videos, and what a person decides ---------------------------------
 
     async def downloaded(self, key: str, file: str, size: int, sha256: str) -> None:
         """Write down that a row's video is on disk, its file relative to the folder."""
-        await self._write(lambda db: changes.download(db, key, _text(file), size, sha256))
+        await self._write(lambda db: changes.download(db, key, storable(file), size, sha256))
 
-    async def download_given_up(self, key: str, why: str) -> None:
-        """Write down why a row's video is not asked for again by itself."""
-        await self._write(lambda db: changes.give_up_download(db, key, _text(why)))
+    async def download_failed(self, key: str, why: str, *, final: bool) -> None:
+        """Write down why a row's video is not on disk.
+
+        Args:
+            key: The row's.
+            why: Shown as the row's error until the video is on disk.
+            final: Whether it is not tried again by itself.
+
+        Raises:
+            LedgerError: The row is not succeeded, or the disk refuses.
+        """
+        await self._write(lambda db: changes.fail_download(db, key, storable(why), final=final))
+
+    async def forget_videos(self) -> int:
+        """Plan the listed succeeded rows of a batch on the simulator again; return how many.
+
+        Their videos died with the simulator that an earlier process embedded; they cost nothing.
+
+        Raises:
+            LedgerError: The origin is a service, whose videos are paid for.
+        """
+        if self.info.origin != SIMULATOR:
+            raise LedgerError(
+                f"this ledger belongs to {self.info.origin}: its videos are paid for, so they are "
+                f"downloaded and not made again"
+            )
+        return await self._write(changes.forget_videos)
 
     async def resolve(
         self, key: str, *, request_id: str | None = None, not_billed: bool = False
@@ -262,15 +326,27 @@ class Ledger(LedgerReader):
         else:
             await self._write(lambda db: changes.resolve_adopt(db, key, request_id))
 
-    async def retry(self, states: Collection[RowState]) -> int:
+    async def retry(
+        self,
+        states: Collection[RowState],
+        *,
+        through: int | None = None,
+        keys: Sequence[str] | None = None,
+    ) -> int:
         """Plan the rows in these states again, each for a new attempt; return how many.
 
         Rows that the manifest no longer has stay as they are.
 
+        Args:
+            states: Which states.
+            through: The last line that counts.
+            keys: Which rows; None: all.
+
         Raises:
             LedgerError: A state other than failed, cancelled or lost: with the reason.
         """
-        return await self._write(lambda db: changes.retry(db, states))
+        last = LAST_LINE if through is None else through
+        return await self._write(lambda db: changes.retry(db, states, last, keys))
 
     async def _write(self, work: Work[T]) -> T:
         return await self._writer.write(work)
@@ -292,49 +368,14 @@ def _take_lock(folder: Path, path: Path, now: float, make: bool) -> FolderLock:
     return lock
 
 
-def _ending(tag: str, outcome: Outcome, now: float) -> Work[None]:
-    """Return the change that an outcome makes."""
-    match outcome:
-        case Succeeded():
-            cost, url = _micro(outcome.cost_usd), _text(outcome.video_url)
-            end = changes.End(RowState.SUCCEEDED, outcome.request_id, now, cost=cost, video_url=url)
-        case Failed():
-            error, cost = _plain(outcome.error), _micro(outcome.cost_usd)
-            if outcome.request_id is None:
-                return lambda db: changes.refuse(db, tag, now, error, cost)
-            end = changes.End(RowState.FAILED, outcome.request_id, now, cost=cost, error=error)
-        case Cancelled():
-            cost = _micro(outcome.cost_usd)
-            end = changes.End(RowState.CANCELLED, outcome.request_id, now, cost=cost)
-        case TimedOut():
-            error = ErrorInfo("TimedOut", _text(outcome.reason))
-            end = changes.End(RowState.TIMED_OUT, outcome.request_id, now, error=error)
-        case Lost():
-            error = _plain(outcome.error)
-            end = changes.End(RowState.LOST, outcome.request_id, now, error=error)
-        case InDoubt():
-            error = _plain(outcome.error)
-            return lambda db: changes.doubt(db, tag, error)
-        case _:
-            assert_never(outcome)
-    return lambda db: changes.finish(db, tag, end)
-
-
-def _micro(usd: float | None) -> int | None:
-    """Return a cost that the service told; None if it makes no sense as one."""
+def _copy(path: Path, into: Path) -> bool:
+    if not path.exists():
+        return False
     try:
-        micro = None if usd is None else to_micro(usd)
-    except ValueError:
-        return None
-    return micro if micro is None or micro <= _INT64 else None
-
-
-def _plain(error: ErrorInfo) -> ErrorInfo:
-    """Return an error that the database can hold."""
-    code = error.code if error.code is not None and abs(error.code) <= _INT64 else None
-    return ErrorInfo(_text(error.kind), _text(error.message), code)
-
-
-def _text(value: str) -> str:
-    """Return text without lone surrogates, which no UTF-8 file can hold."""
-    return value.encode("utf-8", "backslashreplace").decode()
+        into.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LedgerError(
+            f"cannot make the folder {into}: {error.strerror or error}. Mend the rights"
+        ) from error
+    back_up(path, into / path.name)
+    return True

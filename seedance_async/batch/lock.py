@@ -71,6 +71,11 @@ class FolderLock:
         os.lseek(self._descriptor, 0, os.SEEK_SET)
         os.write(self._descriptor, text)
 
+    @property
+    def held(self) -> bool:
+        """Whether it is still ours."""
+        return self._descriptor >= 0
+
     def release(self) -> None:
         """Give the lock back; may be repeated."""
         if self._descriptor < 0:

@@ -11,7 +11,8 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -35,7 +36,20 @@ from seedance_async.errors import InvalidRequestError, Violation
 from seedance_async.models import Request, RequestAdvice, build_request, find_model
 from seedance_async.rules import encoding_problem
 
-__all__ = ["ManifestError", "ManifestRow", "Readable", "RowError", "read_manifest"]
+__all__ = [
+    "BadRow",
+    "ManifestError",
+    "ManifestRow",
+    "Readable",
+    "RowError",
+    "check_model",
+    "check_request",
+    "check_row",
+    "open_manifest",
+    "read_manifest",
+    "read_rows",
+    "rebuild",
+]
 
 
 @attrs.frozen
@@ -62,6 +76,21 @@ class ManifestRow:
         return self.request.advice()
 
 
+@attrs.frozen
+class BadRow:
+    """A row that breaks rules.
+
+    Attributes:
+        line: The physical line on which it begins, counted from 1.
+        key: Its own key, if it has one and that can be told.
+        errors: All that is wrong with it.
+    """
+
+    line: int
+    key: str | None
+    errors: tuple[RowError, ...]
+
+
 def read_manifest(
     source: str | os.PathLike[str] | Readable,
     *,
@@ -85,15 +114,32 @@ def read_manifest(
         ManifestError: It cannot be read on, or at all. Rows may have been yielded before.
     """
     ignored = frozenset(ignore_columns)
+    with open_manifest(source, form=form) as opened:
+        for row in read_rows(opened, model=model, ignored=ignored):
+            if isinstance(row, ManifestRow):
+                yield row
+            else:
+                yield from row.errors
+
+
+@contextmanager
+def open_manifest(
+    source: str | os.PathLike[str] | Readable, *, form: Form | None = None
+) -> Iterator[Source]:
+    """Open what `read_manifest` takes as a source, and close what was opened; it blocks.
+
+    Raises:
+        ManifestError: It cannot be opened, or its suffix tells no form.
+    """
     if not isinstance(source, str | os.PathLike):
         name = str(getattr(source, "name", "the manifest"))
-        yield from _read(Source(source, name, form or "jsonl"), model, ignored)
+        yield Source(source, name, form or "jsonl")
     elif (name := os.fspath(source)) == "-":
-        yield from _read(Source(sys.stdin.buffer, "standard input", "jsonl"), model, ignored)
+        yield Source(sys.stdin.buffer, "standard input", "jsonl")
     else:
         form = form or form_of(name)
         with _open(name) as file:
-            yield from _read(Source(file, name, form), model, ignored)
+            yield Source(file, name, form)
 
 
 def _open(name: str) -> BinaryIO:
@@ -106,13 +152,16 @@ def _open(name: str) -> BinaryIO:
         raise ManifestError(f"it cannot be read ({why}): check the path", source=name) from error
 
 
-def _read(
-    source: Source, model: str | None, ignored: frozenset[str]
-) -> Iterator[ManifestRow | RowError]:
-    _check_model(source, model)
-    # `advice` tells the same in a form that can be counted. The filter hits this module's rows
-    # only, and needs no `catch_warnings`, which would meddle with other threads at every row.
-    warnings.filterwarnings("ignore", category=RequestAdvice, module=re.escape(__name__) + r"\Z")
+def read_rows(
+    source: Source, *, model: str | None, ignored: Collection[str]
+) -> Iterator[ManifestRow | BadRow]:
+    """Yield each row with all that is wrong with it, in the manifest's order; it blocks.
+
+    Raises:
+        ManifestError: It cannot be read on, or at all.
+    """
+    check_model(source.name, model)
+    _hush_advice()
     if source.form == "csv":
         rows = read_csv(source, model=model, ignored=ignored)
     else:
@@ -122,52 +171,113 @@ def _read(
         for item in rows:
             empty = False
             if isinstance(item, RowError):
-                yield item
+                yield BadRow(item.line, None, (item,))
                 continue
-            checked = _check(*item, model)
-            if isinstance(checked, ManifestRow):
-                yield checked
-            else:
-                yield from checked
+            line, fields = item
+            yield _check(line, fields.pop("model", None), model, fields.pop("key", None), fields)
     except OSError as error:
         raise source.error(f"it cannot be read on ({error.strerror}): try again") from error
     if empty:
         raise source.error("it is empty: write one line for each video")
 
 
-def _check_model(source: Source, model: str | None) -> None:
-    """Refuse a wrong `--model` once, not at every row."""
+def check_model(source: str, model: str | None) -> None:
+    """Refuse a wrong `--model` once, not at every row.
+
+    Raises:
+        ManifestError: It is neither a short name nor a full id; `source` is what is read.
+    """
     if model is None or find_model(model) is not None:
         return
     try:
         build_request(model, {})
     except InvalidRequestError as error:
         violation = error.violations[0]
-        raise source.error(f"--model {shown(model)} {violation.rule}") from None
+        message = f"--model {shown(model)} {violation.rule}"
+        raise ManifestError(message, source=source) from None
 
 
 # --- rules of a row ------------------------------------------------------------------------
 
 
-def _check(line: int, fields: Fields, model: str | None) -> ManifestRow | list[RowError]:
+def check_row(
+    line: int, row: Mapping[str, object], model: str | None, ignored: Collection[str] = ()
+) -> ManifestRow | BadRow:
+    """Return a row that a program made, checked as one of a file; `row` is not changed.
+
+    Args:
+        line: Its place among the rows, from 1.
+        row: A model's fields, and perhaps `model` and `key`.
+        model: The full id or short name if the row names none.
+        ignored: Fields that are passed by.
+    """
+    fields = {name: value for name, value in row.items() if name not in ignored}
+    return _check_given(line, fields.pop("model", None), model, fields.pop("key", None), fields)
+
+
+def check_request(line: int, key: object, request: Request) -> ManifestRow | BadRow:
+    """Return a request that a program made as a row; a known model's rules hold for any class."""
+    return _check_given(line, request.model_id, None, key, request.input())
+
+
+def rebuild(model_id: str, given: Mapping[str, object]) -> Request:
+    """Make the request of a planned row from its input; no advice is told again.
+
+    Raises:
+        InvalidRequestError: The model's rules have become stricter.
+    """
+    _hush_advice()
+    return build_request(model_id, given)
+
+
+_HERE: Final = re.escape(__name__) + r"\Z"
+_HUSH: Final[object] = ("ignore", None, RequestAdvice, re.compile(_HERE), 0)
+"""The filter as Python keeps it."""
+
+
+def _hush_advice() -> None:
+    """Let the requests that are made here emit no warning: `advice` can be counted.
+
+    The filter hits this module's rows only, and needs no `catch_warnings`, which would meddle with
+    other threads at every row. It is set where it is missing, for each change of the filters makes
+    Python show again what it showed before.
+    """
+    if _HUSH not in warnings.filters:
+        warnings.filterwarnings("ignore", category=RequestAdvice, module=_HERE)
+
+
+def _check_given(
+    line: int, name: object, model: str | None, key: object, fields: Fields
+) -> ManifestRow | BadRow:
+    """Check values that no file could hold, too."""
+    _hush_advice()
+    try:
+        return _check(line, name, model, key, fields)
+    except ValueError as error:  # such as a number with more digits than Python writes
+        return BadRow(line, None, (RowError(line, None, f"cannot be written as JSON: {error}"),))
+
+
+def _check(
+    line: int, name: object, model: str | None, key: object, fields: Fields
+) -> ManifestRow | BadRow:
     """Return the row, or all that is wrong with it."""
-    name = fields.pop("model", None)
     name = model if name is None else name
-    key = _read_key(line, fields.pop("key", None))
-    found = [key] if isinstance(key, RowError) else []
+    read_key = _read_key(line, key)
+    found, own = ([read_key], None) if isinstance(read_key, RowError) else ([], read_key)
     if not isinstance(name, str):
-        return [RowError(line, "model", _NO_MODEL, None if name is None else shown(name)), *found]
+        given = None if name is None else shown(name)
+        return BadRow(line, own, (RowError(line, "model", _NO_MODEL, given), *found))
     try:
         request = build_request(name, fields)
         digest = row_digest(request.model_id, fields)
     except InvalidRequestError as error:
         read = _rule_errors if find_model(name) is not None else _raw_errors
-        return [*read(line, fields, error.violations), *found]
+        return BadRow(line, own, (*read(line, fields, error.violations), *found))
     except RecursionError:
-        return [RowError(line, None, TOO_DEEP), *found]
-    if isinstance(key, RowError):
-        return found
-    return ManifestRow(line, key, request.model_id, request, digest)
+        return BadRow(line, own, (RowError(line, None, TOO_DEEP), *found))
+    if found:
+        return BadRow(line, None, tuple(found))
+    return ManifestRow(line, own, request.model_id, request, digest)
 
 
 _NO_MODEL: Final = (
@@ -216,7 +326,7 @@ def _raw_errors(line: int, fields: Fields, violations: Sequence[Violation]) -> I
             continue
         for name, value in fields.items():
             if isinstance(value, str) and (problem := encoding_problem(value)):
-                yield RowError(line, field_name(name), problem, shown(value))
+                yield RowError(line, field_name(str(name)), problem, shown(value))
                 break
         else:
             yield RowError(line, None, violation.rule)

@@ -1,13 +1,14 @@
-"""Loads named SQL statements: a line `-- name: word` begins each."""
+"""Loads named SQL statements: a line `-- name: word` begins each. And what they are given."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["SQL", "load", "statements"]
+__all__ = ["LAST_LINE", "SQL", "key_array", "load", "statements"]
 
 _MARK: Final = "-- name:"
 
@@ -44,3 +45,19 @@ def statements(script: str) -> list[str]:
 
 SQL: Final = load(Path(__file__).with_name("queries.sql"))
 """The ledger's statements."""
+
+LAST_LINE: Final = (1 << 63) - 1
+"""The greatest line that there can be, for questions without a bound."""
+
+
+def key_array(keys: Iterable[str]) -> str:
+    """Return keys as the JSON array that the statements take.
+
+    Left out are those that no row can have: SQLite's JSON ends a text at U+0000, and a lone
+    surrogate is no text for it.
+    """
+    return json.dumps([key for key in keys if "\0" not in key and _is_sound(key)])
+
+
+def _is_sound(key: str) -> bool:
+    return key.encode(errors="replace").decode() == key

@@ -43,13 +43,16 @@ WHERE id = ?
 
 -- name: finish_attempt
 UPDATE attempt
-SET state = ?, cost = coalesce(?, cost), finished_at = ?, video_url = ?,
+SET state = ?, cost = coalesce(?, cost), finished_at = ?, video_url = ?, more_videos = ?,
     error_kind = ?, error_code = ?, error_message = ?
 WHERE id = ?
 
--- What is told again may bring a cost that was missing and a fresher URL.
+-- What is told again may bring a cost that was missing and fresher URLs.
 -- name: refresh_attempt
-UPDATE attempt SET cost = coalesce(cost, ?), video_url = coalesce(?, video_url) WHERE id = ?
+UPDATE attempt
+SET cost = coalesce(cost, ?), video_url = coalesce(?, video_url),
+    more_videos = coalesce(?, more_videos)
+WHERE id = ?
 
 -- name: close_attempt
 UPDATE attempt SET state = 'not_billed', error_kind = 'NotBilled', error_message = ? WHERE id = ?
@@ -58,15 +61,20 @@ UPDATE attempt SET state = 'not_billed', error_kind = 'NotBilled', error_message
 UPDATE row SET state = 'planned', attempt = NULL WHERE id = ?
 
 -- name: retry_rows
-UPDATE row SET state = 'planned', attempt = NULL WHERE state = ? AND line IS NOT NULL
+UPDATE row SET state = 'planned', attempt = NULL WHERE state = ? AND line <= ?
+
+-- name: retry_keys
+UPDATE row SET state = 'planned', attempt = NULL
+WHERE key IN (SELECT value FROM json_each(?)) AND +state = ? AND +line <= ?
 
 -- name: download_row
 UPDATE row
-SET state = 'downloaded', file = ?, bytes = ?, sha256 = ?, download_error = NULL
+SET state = 'downloaded', file = ?, bytes = ?, sha256 = ?, download_error = NULL,
+    download_final = 0
 WHERE id = ?
 
--- name: give_up_download
-UPDATE row SET download_error = ? WHERE id = ?
+-- name: fail_download
+UPDATE row SET download_error = ?, download_final = ? WHERE id = ?
 
 -- Recovery -------------------------------------------------------------------------------------
 
@@ -87,13 +95,32 @@ WHERE id IN (SELECT attempt FROM row WHERE state IN ('submitting', 'submitted', 
 UPDATE row SET state = 'planned', attempt = NULL
 WHERE state IN ('submitting', 'submitted', 'timed_out')
 
+-- name: void_videos
+UPDATE attempt
+SET state = 'not_billed', error_kind = 'Interrupted', error_message = ?
+WHERE id IN (SELECT attempt FROM row WHERE state = 'succeeded' AND line IS NOT NULL)
+
+-- name: forget_videos
+UPDATE row SET state = 'planned', attempt = NULL, download_error = NULL, download_final = 0
+WHERE state = 'succeeded' AND line IS NOT NULL
+
 -- The plan: `staging` is the attached file that staging.py fills --------------------------------
 
 -- name: plan_is_empty
 SELECT NOT EXISTS (SELECT 1 FROM row)
 
+-- name: plan_count_skipped
+SELECT count(DISTINCT line) FROM staging.problem
+
 -- name: plan_skip
-DELETE FROM staging.name WHERE line IN (SELECT line FROM staging.conflict)
+DELETE FROM staging.name WHERE line IN (SELECT line FROM staging.problem)
+
+-- name: plan_forget_invalid
+DELETE FROM invalid
+
+-- name: plan_keep_invalid
+INSERT INTO invalid (line, key, field, rule, value)
+SELECT line, key, field, rule, value FROM staging.problem ORDER BY line, id
 
 -- name: plan_count_gone
 SELECT count(*) FROM row
@@ -120,11 +147,47 @@ ORDER BY n.line
 SELECT count(*) FROM staging.name
 
 -- Reading: in pages, so that no reader holds back the writer's checkpoints ----------------------
+-- A `+` keeps an index from being used where another one is narrower; keys come as a JSON array.
 
 -- name: next_planned
 SELECT line, key, model_id, input FROM row
-WHERE state = 'planned' AND line > ?
+WHERE state = 'planned' AND line > ? AND line <= ?
 ORDER BY line LIMIT ?
+
+-- name: planned_keys
+SELECT line, key, model_id, input FROM row
+WHERE key IN (SELECT value FROM json_each(?)) AND +state = 'planned' AND +line IS NOT NULL
+ORDER BY +line
+
+-- name: known_keys
+SELECT key FROM row WHERE key IN (SELECT value FROM json_each(?))
+
+-- name: line_of
+SELECT line FROM row WHERE line IS NOT NULL ORDER BY line LIMIT 1 OFFSET ?
+
+-- The first place of a name belongs to the row that was planned first. `lower` folds ASCII only.
+-- name: name_is_taken
+SELECT EXISTS (
+    SELECT 1 FROM row other WHERE other.key = lower(own.key) AND other.id < own.id)
+  OR EXISTS (
+    SELECT 1 FROM row other
+    WHERE lower(other.key) = lower(own.key) AND other.key <> lower(other.key)
+      AND other.id < own.id)
+FROM row own WHERE own.key = ?
+
+-- name: key_exists
+SELECT EXISTS (SELECT 1 FROM row WHERE key = lower(?1))
+  OR EXISTS (SELECT 1 FROM row WHERE lower(key) = lower(?1) AND key <> lower(key))
+
+-- A further video of a row may be called as this row: `fox-2.mp4`.
+-- name: further_video
+SELECT EXISTS (
+  SELECT 1 FROM row r JOIN attempt a ON a.id = r.attempt
+  WHERE (r.key = lower(?1) OR (lower(r.key) = lower(?1) AND r.key <> lower(r.key)))
+    AND json_array_length(a.more_videos) + 1 >= ?2)
+
+-- name: file_owner
+SELECT key FROM row WHERE file = ? COLLATE NOCASE
 
 -- name: open_jobs
 SELECT a.id, r.key, a.request_id, r.model_id, a.accepted_at, r.input, a.estimate,
@@ -139,11 +202,17 @@ FROM row r JOIN attempt a ON a.id = r.attempt
 WHERE r.state = 'in_doubt' AND a.id > ?
 ORDER BY a.id LIMIT ?
 
--- name: ready_videos
-SELECT a.id, r.key, a.request_id, a.video_url
+-- name: ready_listed
+SELECT r.line, r.key, a.request_id, a.video_url, a.more_videos
 FROM row r JOIN attempt a ON a.id = r.attempt
-WHERE r.state = 'succeeded' AND (r.download_error IS NULL OR ?) AND a.id > ?
-ORDER BY a.id LIMIT ?
+WHERE r.state = 'succeeded' AND (r.download_final = 0 OR ?) AND r.line > ?
+ORDER BY r.line LIMIT ?
+
+-- name: ready_gone
+SELECT r.id, r.key, a.request_id, a.video_url, a.more_videos
+FROM row r JOIN attempt a ON a.id = r.attempt
+WHERE r.state = 'succeeded' AND r.line IS NULL AND (r.download_final = 0 OR ?) AND r.id > ?
+ORDER BY r.id LIMIT ?
 
 -- name: rows_listed
 SELECT r.line, r.key, r.line, r.model_id, r.state, a.request_id, a.video_url, r.file, r.bytes,
@@ -168,8 +237,38 @@ SELECT r.id, r.key, r.line, r.model_id, r.state, a.request_id, a.video_url, r.fi
 FROM row r LEFT JOIN attempt a ON a.id = r.attempt
 WHERE r.key = ?
 
+-- name: invalid
+SELECT id, line, field, rule, value, key FROM invalid WHERE id > ? ORDER BY id LIMIT ?
+
+-- name: invalid_lines
+SELECT count(DISTINCT line) FROM invalid
+
 -- name: counts
-SELECT state, count(*) FROM row GROUP BY state
+SELECT state, count(*) FROM row WHERE state <> 'planned' OR line IS NOT NULL GROUP BY state
+
+-- name: counts_through
+SELECT s.value, (SELECT count(*) FROM row WHERE state = s.value AND line <= ?) FROM json_each(?) s
+
+-- name: counts_keys
+SELECT state, count(*) FROM row
+WHERE key IN (SELECT value FROM json_each(?)) AND (+state <> 'planned' OR line IS NOT NULL)
+  AND ifnull(line, 9223372036854775807) <= ?
+GROUP BY +state
+
+-- name: shapes
+SELECT model_id, what, count(*) FROM (
+  SELECT model_id, CASE WHEN json_valid(input)
+    THEN json_extract(input, '$.resolution', '$.duration', '$.generate_audio') END AS what
+  FROM row WHERE state = 'planned' AND line <= ?)
+GROUP BY model_id, what
+
+-- name: shapes_keys
+SELECT model_id, what, count(*) FROM (
+  SELECT model_id, CASE WHEN json_valid(input)
+    THEN json_extract(input, '$.resolution', '$.duration', '$.generate_audio') END AS what
+  FROM row
+  WHERE key IN (SELECT value FROM json_each(?)) AND +state = 'planned' AND +line <= ?)
+GROUP BY model_id, what
 
 -- name: unlisted_planned
 SELECT count(*) FROM row WHERE state = 'planned' AND line IS NULL
@@ -182,6 +281,10 @@ SELECT
   coalesce(sum(cost IS NULL AND state = 'succeeded'), 0),
   coalesce(sum(cost IS NULL AND state <> 'succeeded' AND estimate IS NULL), 0)
 FROM attempt
+WHERE state NOT IN ('planned', 'not_billed') AND NOT (state = 'failed' AND request_id IS NULL)
+
+-- name: paid_attempts
+SELECT count(*) FROM attempt
 WHERE state NOT IN ('planned', 'not_billed') AND NOT (state = 'failed' AND request_id IS NULL)
 
 -- name: dearest

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -21,9 +23,16 @@ from seedance_async.batch.entries import (
     PlannedRow,
     ReadyVideo,
     RowEntry,
+    RowProblem,
 )
-from seedance_async.batch.queries import SQL
-from seedance_async.batch.schema import check_version, connect, explain, read_meta
+from seedance_async.batch.queries import LAST_LINE, SQL, key_array
+from seedance_async.batch.schema import (
+    check_current,
+    check_version,
+    connect,
+    explain,
+    read_meta,
+)
 from seedance_async.errors import LedgerError
 from seedance_async.jobs import ErrorInfo
 from seedance_async.models import RawRequest, Shape, shape
@@ -85,7 +94,7 @@ class LedgerReader:
         """
 
         def opened(connection: sqlite3.Connection) -> LedgerInfo:
-            return LedgerInfo.of(check_version(read_meta(connection)))
+            return LedgerInfo.of(check_current(check_version(read_meta(connection))))
 
         try:
             self._info = await self._ask(opened)
@@ -122,13 +131,15 @@ class LedgerReader:
     async def _ask(self, work: Callable[[sqlite3.Connection], T]) -> T:
         return await self._in_thread(self._read, work)
 
-    async def _in_thread(self, work: Callable[..., T], *args: Any) -> T:
+    async def _in_thread(
+        self, work: Callable[..., T], *args: Any, on_cancel: Callable[[], object] = lambda: None
+    ) -> T:
         loop = asyncio.get_running_loop()
         try:
             future = loop.run_in_executor(self._thread, work, *args)
         except RuntimeError:  # shut down
             raise LedgerError(f"the ledger {self.path} is closed") from None
-        return await see_through(future)
+        return await see_through(future, on_cancel)
 
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
@@ -152,9 +163,69 @@ class LedgerReader:
                 return
             after = page[-1][0]
 
-    async def next_planned(self, n: int, after: int = 0) -> list[PlannedRow]:
-        """Return up to `n` rows to submit, in the manifest's order, behind line `after`."""
-        return [PlannedRow(*found) for found in await self._all(SQL["next_planned"], after, n)]
+    async def next_planned(
+        self, n: int, after: int = 0, through: int | None = None
+    ) -> list[PlannedRow]:
+        """Return up to `n` rows to submit, in the manifest's order.
+
+        Args:
+            n: How many at most.
+            after: The line behind which to begin.
+            through: The last line that counts.
+        """
+        found = await self._all(SQL["next_planned"], after, _last(through), n)
+        return [PlannedRow(*row) for row in found]
+
+    async def planned(self, keys: Sequence[str]) -> list[PlannedRow]:
+        """Return those of these rows that wait to be submitted, in the manifest's order."""
+        found = await self._all(SQL["planned_keys"], key_array(keys))
+        return [PlannedRow(*row) for row in found]
+
+    async def known(self, keys: Sequence[str]) -> set[str]:
+        """Return which of these keys the ledger has."""
+        return {key for (key,) in await self._all(SQL["known_keys"], key_array(keys))}
+
+    async def line_of(self, nth: int) -> int | None:
+        """Return the line of the manifest's nth row, from 1; None if it has fewer.
+
+        Raises:
+            ValueError: `nth` is less than 1.
+        """
+        if nth < 1:
+            raise ValueError(f"rows count from 1, not {nth}")
+        found = await self._all(SQL["line_of"], nth - 1)
+        return found[0][0] if found else None
+
+    async def name_is_taken(self, key: str, number: int = 1) -> bool:
+        """Return whether another row may call a file as this row would call its video.
+
+        That is a row that was planned before and has the same key but for ASCII case, or, of
+        `fox` and its second video, a row `fox-2`; and the other way round.
+
+        Args:
+            key: The row's.
+            number: Which of the job's videos, from 1.
+        """
+        found = await self._all(SQL["name_is_taken"], key)
+        if found and found[0][0]:
+            return True
+        if number > 1:
+            found = await self._all(SQL["key_exists"], f"{key}-{number}")
+            return bool(found[0][0])
+        further = re.fullmatch(r"(.+)-([0-9]{1,9})", key, re.DOTALL)
+        if further is None:
+            return False
+        found = await self._all(SQL["further_video"], further[1], int(further[2]))
+        return bool(found[0][0])
+
+    async def owner_of_file(self, file: str) -> str | None:
+        """Return the key of the row whose video a file is, its name without regard to ASCII case.
+
+        Args:
+            file: Relative to the batch's folder.
+        """
+        found = await self._all(SQL["file_owner"], file)
+        return found[0][0] if found else None
 
     async def open_jobs(self) -> AsyncIterator[OpenJob]:
         """Stream the jobs to attach, in the order of their submission."""
@@ -166,10 +237,15 @@ class LedgerReader:
         async for _, *found in self._pages(SQL["doubts"]):
             yield Doubt(*found)
 
-    async def ready_videos(self, *, given_up: bool = False) -> AsyncIterator[ReadyVideo]:
-        """Stream what is to be downloaded; with `given_up` also what was given up before."""
-        async for _, *found in self._pages(SQL["ready_videos"], given_up):
-            yield ReadyVideo(*found)
+    async def ready_videos(self, *, final: bool = False) -> AsyncIterator[ReadyVideo]:
+        """Stream what is to be downloaded, in the manifest's order; what it no longer has is last.
+
+        Args:
+            final: Whether also what is not tried again by itself.
+        """
+        for query in (SQL["ready_listed"], SQL["ready_gone"]):
+            async for _, key, request_id, url, more in self._pages(query, final):
+                yield ReadyVideo(key, request_id, url, tuple(json.loads(more or "[]")))
 
     async def rows(self) -> AsyncIterator[RowEntry]:
         """Stream all rows in the manifest's order; those it no longer has come last."""
@@ -182,10 +258,53 @@ class LedgerReader:
         found = await self._all(SQL["row_of_key"], key)
         return _entry(list(found[0][1:])) if found else None
 
-    async def counts(self) -> dict[RowState, int]:
-        """Return how many rows are in each state."""
-        found = dict(await self._all(SQL["counts"]))
-        return {state: found.get(state.value, 0) for state in RowState}
+    async def invalid(self) -> AsyncIterator[RowProblem]:
+        """Stream what is wrong with the lines that the plan left out, by line."""
+        async for _, *found in self._pages(SQL["invalid"]):
+            yield RowProblem(*found)
+
+    async def invalid_lines(self) -> int:
+        """Return how many lines the plan left out."""
+        ((count,),) = await self._all(SQL["invalid_lines"])
+        return int(count)
+
+    async def counts(
+        self, *, through: int | None = None, keys: Sequence[str] | None = None
+    ) -> dict[RowState, int]:
+        """Return how many rows are in each state.
+
+        Planned rows that the manifest no longer has do not count: they are not submitted.
+
+        Args:
+            through: The last line that counts; rows that the manifest no longer has do not.
+            keys: Which rows; None: all.
+        """
+        if keys is not None:
+            found = await self._all(SQL["counts_keys"], key_array(keys), _last(through))
+        elif through is not None:
+            found = await self._all(SQL["counts_through"], through, json.dumps(list(RowState)))
+        else:
+            found = await self._all(SQL["counts"])
+        counts = dict(found)
+        return {state: counts.get(state.value, 0) for state in RowState}
+
+    async def shapes(
+        self, *, through: int | None = None, keys: Sequence[str] | None = None
+    ) -> list[tuple[Shape, int]]:
+        """Return the shapes of the rows that wait to be submitted, and how many have each.
+
+        Args:
+            through: The last line that counts.
+            keys: Which rows; None: all.
+        """
+        if keys is None:
+            found = await self._all(SQL["shapes"], _last(through))
+        else:
+            found = await self._all(SQL["shapes_keys"], key_array(keys), _last(through))
+        counts: Counter[Shape] = Counter()
+        for model_id, what, count in found:
+            counts[_shape(model_id, what)] += count
+        return list(counts.items())
 
     async def unlisted_planned(self) -> int:
         """Return how many planned rows the manifest no longer has: they are not submitted."""
@@ -197,6 +316,11 @@ class LedgerReader:
         (sums,) = await self._all(SQL["money"])
         return Money(*sums)
 
+    async def paid_attempts(self) -> int:
+        """Return how many attempts of all runs are paid for, or may be."""
+        ((count,),) = await self._all(SQL["paid_attempts"])
+        return int(count)
+
     async def dearest(self) -> dict[Shape, int]:
         """Return the dearest known cost of each shape, in micro-dollars, for estimates."""
         found: dict[Shape, int] = {}
@@ -204,6 +328,10 @@ class LedgerReader:
             which = _shape(model_id, what)
             found[which] = max(cost, found.get(which, 0))
         return found
+
+
+def _last(through: int | None) -> int:
+    return LAST_LINE if through is None else through
 
 
 def _shape(model_id: str, what: str | None) -> Shape:

@@ -5,13 +5,27 @@ from __future__ import annotations
 import sqlite3
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 from seedance_async.batch.queries import SQL, load, statements
 from seedance_async.errors import LedgerError
 
-__all__ = ["MIGRATIONS", "connect", "explain", "migrate", "read_meta", "take_origin", "write_meta"]
+__all__ = [
+    "MIGRATIONS",
+    "back_up",
+    "check_current",
+    "check_keys",
+    "check_version",
+    "connect",
+    "explain",
+    "migrate",
+    "read_meta",
+    "storable",
+    "take_origin",
+    "write_meta",
+]
 
 MIGRATIONS: Final[Mapping[int, str]] = {
     int(name): script for name, script in load(Path(__file__).with_name("schema.sql")).items()
@@ -60,6 +74,24 @@ def _open(
 def _only_read(connection: sqlite3.Connection, _path: Path) -> None:
     connection.execute("SELECT 1 FROM sqlite_master").fetchone()  # can it be read at all
     connection.execute("PRAGMA query_only = ON")
+
+
+def back_up(path: Path, copy: Path) -> None:
+    """Copy a database as it is at this moment, also while another process writes it.
+
+    Nothing is written to it: a writer's log, dead or alive, stays as it is.
+
+    Raises:
+        LedgerError: It cannot be read, or the copy cannot be written.
+    """
+    logged = path.with_name(f"{path.name}-wal").exists()
+    try:
+        # Only a connection that may write takes its log away again, and writes one down first.
+        opening = _open(path, "ro", _only_read) if logged else connect(path)
+        with closing(opening) as source, closing(sqlite3.connect(copy)) as target:
+            source.backup(target)
+    except sqlite3.Error as error:
+        raise explain(path, error) from error
 
 
 def _make_durable(connection: sqlite3.Connection, path: Path) -> None:
@@ -154,6 +186,40 @@ def check_version(
             f"{max(migrations)}): upgrade, then run the same command again"
         )
     return meta
+
+
+def check_current(meta: dict[str, str]) -> dict[str, str]:
+    """Return `meta` if the ledger has this version's form, so that it can be read as it is.
+
+    Raises:
+        LedgerError: An older version wrote it, and nobody has opened it for writing since.
+    """
+    version, known = int(meta["schema"]), max(MIGRATIONS)
+    if version < known:
+        raise LedgerError(
+            f"this ledger was written by an older seedance-async (schema {version}, this one "
+            f"reads {known}): the same batch command brings it up to date; run that first"
+        )
+    return meta
+
+
+def check_keys(meta: Mapping[str, str], known: int) -> None:
+    """Check that this version can derive the ledger's keys.
+
+    Raises:
+        LedgerError: They were derived by a newer version.
+    """
+    version = int(meta.get("key_version", 0))
+    if version > known:
+        raise LedgerError(
+            f"this ledger's keys were derived by a newer seedance-async (version {version}, this "
+            f"one knows {known}): upgrade, then run the same command again"
+        )
+
+
+def storable(text: str) -> str:
+    """Return text without lone surrogates, which the database cannot hold."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def take_origin(meta: Mapping[str, str], origin: str | None) -> str:

@@ -46,3 +46,19 @@ CREATE TABLE attempt (
   video_url TEXT,
   UNIQUE (row, n)
 );
+
+-- name: 2
+ALTER TABLE attempt ADD COLUMN more_videos TEXT;
+ALTER TABLE row ADD COLUMN download_final INTEGER NOT NULL DEFAULT 0;
+UPDATE row SET download_final = 1 WHERE download_error IS NOT NULL;
+CREATE INDEX row_file ON row (file COLLATE NOCASE) WHERE file IS NOT NULL;
+CREATE INDEX row_fold ON row (lower(key)) WHERE key <> lower(key);
+CREATE TABLE invalid (
+  id INTEGER PRIMARY KEY,
+  line INTEGER NOT NULL,
+  key TEXT,
+  field TEXT,
+  rule TEXT NOT NULL,
+  value TEXT
+);
+CREATE INDEX invalid_line ON invalid (line);

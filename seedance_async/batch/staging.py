@@ -10,25 +10,32 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from seedance_async.batch.entries import (
     Conflict,
     ConflictKind,
     Derive,
     PlanSummary,
+    RowProblem,
     Staged,
     StagedRow,
 )
 from seedance_async.batch.queries import SQL, load, statements
-from seedance_async.batch.schema import explain, write_meta
+from seedance_async.batch.schema import explain, storable, write_meta
 from seedance_async.errors import LedgerError
 
 __all__ = ["Staging", "StagingStoppedError"]
 
 _STAGING: Final = load(Path(__file__).with_name("staging.sql"))
-_INDEXES: Final = ("row_key", "row_line", "row_state")
+_INDEXES: Final = ("row_key", "row_line", "row_state", "row_fold")
 _CACHE_KIB: Final = 16_000
+_CHUNK: Final = 1000
+"""Rows in memory at once."""
+
+
+_StagedTuple: TypeAlias = tuple[int, str | None, str, str, str]
+_ProblemTuple: TypeAlias = tuple[int, str | None, str, str | None, str | None]
 
 
 class StagingStoppedError(LedgerError):
@@ -54,8 +61,8 @@ class Staging:
             with suppress(FileNotFoundError):
                 self.path.with_name(self.path.name + suffix).unlink()
 
-    def fill(self, rows: Iterable[StagedRow], derive: Derive) -> Staged:
-        """Write the rows, name those without a key, and find the conflicts.
+    def fill(self, rows: Iterable[StagedRow | RowProblem], derive: Derive) -> Staged:
+        """Write rows and problems, name the rows without a key, and find the conflicts.
 
         Whatever the iterable raises comes out as it is.
 
@@ -67,7 +74,7 @@ class Staging:
             for statement in statements(_STAGING["tables"]):
                 connection.execute(statement)
             connection.execute("BEGIN")
-            connection.executemany(_STAGING["stage"], self._tuples(rows))
+            self._write(connection, rows)
             connection.execute(_STAGING["index_digests"])
             connection.create_function("derived_key", 2, derive, deterministic=True)
             connection.execute(_STAGING["name_rows"])
@@ -76,14 +83,37 @@ class Staging:
             connection.execute("COMMIT")
             self._find_changed(connection)
             (count,) = connection.execute(_STAGING["count_rows"]).fetchone()
+            (problems,) = connection.execute(_STAGING["count_problems"]).fetchone()
             (conflicts,) = connection.execute(_STAGING["count_conflicts"]).fetchone()
-        return Staged(count, conflicts)
+            connection.create_function("rule_of", 4, _rule_of)
+            connection.execute("BEGIN")
+            connection.execute(_STAGING["add_conflicts"])
+            connection.execute(_STAGING["index_problems"])
+            connection.execute("COMMIT")
+        return Staged(count, conflicts, problems)
 
-    def _tuples(self, rows: Iterable[StagedRow]) -> Iterator[tuple[int, str | None, str, str, str]]:
+    def _write(
+        self, connection: sqlite3.Connection, rows: Iterable[StagedRow | RowProblem]
+    ) -> None:
+        staged: list[_StagedTuple] = []
+        problems: list[_ProblemTuple] = []
+
+        def flush() -> None:
+            connection.executemany(_STAGING["stage"], staged)
+            connection.executemany(_STAGING["stage_problem"], problems)
+            staged.clear()
+            problems.clear()
+
         for row in rows:
             if self.stop.is_set():
                 raise StagingStoppedError("the manifest was not read to its end; nothing changed")
-            yield row.line, row.key, row.digest, row.model_id, row.input_json
+            if isinstance(row, StagedRow):
+                staged.append((row.line, row.key, row.digest, row.model_id, row.input_json))
+            else:
+                problems.append(_problem_tuple(row))
+            if len(staged) + len(problems) >= _CHUNK:
+                flush()
+        flush()
 
     def _find_changed(self, connection: sqlite3.Connection) -> None:
         uri = f"{self._ledger.absolute().as_uri()}?mode=rw"
@@ -109,24 +139,36 @@ class Staging:
             found = connection.execute(_STAGING["conflicts"], (after, limit)).fetchall()
         return [Conflict(line, key, ConflictKind(kind), first) for line, key, kind, first in found]
 
+    def problems(self, after: tuple[int, int], limit: int) -> list[tuple[int, RowProblem]]:
+        """Return a page of all that keeps lines out of the plan, by line, with the ids for `after`.
+
+        Args:
+            after: The line and the id of the last one that is known.
+            limit: How many at most.
+        """
+        self._check_filled()
+        with self._connected() as connection:
+            found = connection.execute(_STAGING["problems"], (*after, limit)).fetchall()
+        return [(number, RowProblem(*problem)) for number, *problem in found]
+
     def _check_filled(self) -> None:
         if not self.path.exists():
             raise LedgerError("nothing is staged: stage the manifest's rows first")
 
     def plan(
-        self, connection: sqlite3.Connection, meta: Mapping[str, str], *, skip_conflicts: bool
+        self, connection: sqlite3.Connection, meta: Mapping[str, str], *, skip_invalid: bool
     ) -> PlanSummary:
         """Turn what is staged into the plan, all or nothing; runs on the writer's connection.
 
         Raises:
-            LedgerError: There are conflicts, and they are not to be skipped.
+            LedgerError: There are problems or conflicts, and they are not to be skipped.
         """
         self._check_filled()
         connection.execute("ATTACH ? AS staging", (f"{self.path.absolute().as_uri()}?mode=rw",))
         try:
             connection.execute("BEGIN IMMEDIATE")
             try:
-                summary = _plan(connection, skip_conflicts=skip_conflicts)
+                summary = _plan(connection, skip_invalid=skip_invalid)
                 write_meta(connection, **meta)
                 connection.execute("COMMIT")
             finally:
@@ -139,22 +181,26 @@ class Staging:
         return summary
 
 
-def _plan(connection: sqlite3.Connection, *, skip_conflicts: bool) -> PlanSummary:
-    (conflicts,) = connection.execute("SELECT count(*) FROM staging.conflict").fetchone()
-    if conflicts and not skip_conflicts:
+def _plan(connection: sqlite3.Connection, *, skip_invalid: bool) -> PlanSummary:
+    (skipped,) = connection.execute(SQL["plan_count_skipped"]).fetchone()
+    if skipped and not skip_invalid:
+        what = "1 line" if skipped == 1 else f"{skipped} lines"
         raise LedgerError(
-            f"{conflicts} rows cannot be planned because of their keys; nothing was changed"
+            f"{what} of the manifest cannot be planned, so nothing was changed: mend them, or "
+            f"leave them out with --skip-invalid (skip_invalid=True)"
         )
     connection.execute(SQL["plan_skip"])
+    connection.execute(SQL["plan_forget_invalid"])
+    connection.execute(SQL["plan_keep_invalid"])
     (total,) = connection.execute(SQL["plan_count"]).fetchone()
     (empty,) = connection.execute(SQL["plan_is_empty"]).fetchone()
     if empty:
         _fill(connection)
-        return PlanSummary(added=total, kept=0, gone=0, skipped=conflicts)
+        return PlanSummary(added=total, kept=0, gone=0, skipped=skipped)
     (gone,) = connection.execute(SQL["plan_count_gone"]).fetchone()
     connection.execute(SQL["plan_move"])
     added = connection.execute(SQL["plan_add"]).rowcount
-    return PlanSummary(added=added, kept=total - added, gone=gone, skipped=conflicts)
+    return PlanSummary(added=added, kept=total - added, gone=gone, skipped=skipped)
 
 
 def _fill(connection: sqlite3.Connection) -> None:
@@ -166,3 +212,15 @@ def _fill(connection: sqlite3.Connection) -> None:
     connection.execute(SQL["plan_fill"])
     for sql in indexes:
         connection.execute(sql)
+
+
+def _problem_tuple(problem: RowProblem) -> _ProblemTuple:
+    field, value, key = (
+        None if text is None else storable(text)
+        for text in (problem.field, problem.value, problem.key)
+    )
+    return problem.line, field, storable(problem.rule), value, key
+
+
+def _rule_of(line: int, key: str, kind: str, first_line: int | None) -> str:
+    return Conflict(line, key, ConflictKind(kind), first_line).rule

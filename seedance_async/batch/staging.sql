@@ -12,9 +12,15 @@ CREATE TABLE staged (
 CREATE TABLE name (line INTEGER PRIMARY KEY, key TEXT NOT NULL, occurrence INTEGER);
 CREATE TABLE conflict (
   line INTEGER PRIMARY KEY, key TEXT NOT NULL, kind TEXT NOT NULL, first_line INTEGER);
+CREATE TABLE problem (
+  id INTEGER PRIMARY KEY, line INTEGER NOT NULL, key TEXT, field TEXT, rule TEXT NOT NULL,
+  value TEXT);
 
 -- name: stage
 INSERT INTO staged (line, key, digest, model_id, input) VALUES (?, ?, ?, ?, ?)
+
+-- name: stage_problem
+INSERT INTO problem (line, field, rule, value, key) VALUES (?, ?, ?, ?, ?)
 
 -- name: index_digests
 CREATE INDEX staged_digest ON staged (digest, line) WHERE key IS NULL
@@ -44,11 +50,26 @@ SELECT n.line, n.key, 'changed'
 FROM ledger.row r CROSS JOIN name n ON n.key = r.key CROSS JOIN staged s ON s.line = n.line
 WHERE r.digest <> s.digest
 
+-- name: add_conflicts
+INSERT INTO problem (line, key, field, rule)
+SELECT line, key, 'key', rule_of(line, key, kind, first_line) FROM conflict ORDER BY line
+
+-- name: index_problems
+CREATE INDEX problem_line ON problem (line)
+
 -- name: count_rows
 SELECT count(*) FROM staged
+
+-- name: count_problems
+SELECT count(*) FROM problem
 
 -- name: count_conflicts
 SELECT count(*) FROM conflict
 
 -- name: conflicts
 SELECT line, key, kind, first_line FROM conflict WHERE line > ? ORDER BY line LIMIT ?
+
+-- name: problems
+SELECT id, line, field, rule, value, key FROM problem
+WHERE (line, id) > (?, ?)
+ORDER BY line, id LIMIT ?

@@ -298,6 +298,7 @@ def test_the_event_loop_never_waits_for_the_disk(tmp_path: Path) -> None:
             async with await opened(tmp_path / "deep" / "out") as ledger:
                 await ledger.stage(keyed("abcde"))
                 assert [conflict async for conflict in ledger.conflicts()] == []
+                assert [problem async for problem in ledger.problems()] == []
                 await ledger.plan()
                 await submit(ledger, "a")
                 await ledger.finished("a", succeeded("id-a"))
@@ -312,6 +313,9 @@ def test_the_event_loop_never_waits_for_the_disk(tmp_path: Path) -> None:
                 await ledger.counts()
                 await ledger.money()
                 await ledger.dearest()
+                await ledger.shapes()
+                await ledger.name_is_taken("a")
+                await Ledger.copy(tmp_path / "deep" / "out", tmp_path / "copy")
                 async with await Ledger.read(tmp_path / "deep" / "out") as reader:
                     await reader.next_planned(5)
         watched.close()

@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from seedance_async import LedgerError, Outcome
 from seedance_async.batch.edges import RowState
-from seedance_async.batch.ledger import SIMULATOR
+from seedance_async.batch.ledger import SIMULATOR, Ledger
 from seedance_async.simulator import VirtualTimeLoop
 from tests.batch.ledgers import (
     ORIGIN,
@@ -52,6 +52,10 @@ class Attempt:
     request_id: str | None = None
     cost: int | None = None
 
+    def paid(self) -> bool:
+        refused = self.state == "failed" and self.request_id is None
+        return self.state not in {"planned", "not_billed"} and not refused
+
     def settled(self) -> int:
         if self.cost is not None:
             return self.cost
@@ -69,6 +73,7 @@ class Row:
 
     state: str = "planned"
     line: int | None = None
+    final: bool = False
     attempts: list[Attempt] = attrs.field(factory=list)
     current: Attempt | None = None
 
@@ -201,7 +206,22 @@ class LedgerMachine(RuleBasedStateMachine):
         row = self.row(key)
         ok = row.state in {"succeeded", "downloaded"}
         if self.expect(self.ledger.downloaded(key, "f.mp4", 1, "x"), ok=ok):
-            row.state = "downloaded"
+            row.state, row.final = "downloaded", False
+
+    @rule(key=keys, final=st.booleans())
+    def download_failed(self, key: str, final: bool) -> None:
+        row = self.row(key)
+        word = self.ledger.download_failed(key, "gone", final=final)
+        if self.expect(word, ok=row.state == "succeeded"):
+            row.final = final
+
+    @rule()
+    def forget_videos(self) -> None:
+        if self.expect(self.ledger.forget_videos(), ok=self.origin == SIMULATOR):
+            for row in self.rows.values():
+                if row.state == "succeeded" and row.line is not None:
+                    row.final = False
+                    row.again("not_billed")
 
     @rule(key=keys, adopt=st.booleans())
     def resolve(self, key: str, adopt: bool) -> None:
@@ -220,13 +240,25 @@ class LedgerMachine(RuleBasedStateMachine):
         else:
             row.again("not_billed")
 
-    @rule(wanted=st.sets(st.sampled_from(["failed", "cancelled", "lost", "timed_out"])))
-    def retry(self, wanted: set[str]) -> None:
-        word = self.ledger.retry({RowState(state) for state in wanted})
+    @rule(
+        wanted=st.sets(st.sampled_from(["failed", "cancelled", "lost", "timed_out"])),
+        through=st.none() | st.integers(0, len(KEYS)),
+        only=st.none() | st.lists(keys),
+    )
+    def retry(self, wanted: set[str], through: int | None, only: list[str] | None) -> None:
+        asked = {RowState(state) for state in wanted}
+        word = self.ledger.retry(asked, through=through, keys=only)
         if self.expect(word, ok="timed_out" not in wanted):
-            for row in self.rows.values():
-                if row.state in wanted and row.line is not None:
+            for key, row in self.rows.items():
+                if row.state in wanted and self.selected(key, through, only):
                     row.again()
+
+    def selected(self, key: str, through: int | None, only: list[str] | None) -> bool:
+        """Return whether a row is listed, and asked for."""
+        line = self.rows[key].line
+        if line is None or (only is not None and key not in only):
+            return False
+        return through is None or line <= through
 
     @rule()
     def restart(self) -> None:
@@ -254,12 +286,25 @@ class LedgerMachine(RuleBasedStateMachine):
             assert found[key].attempts == len(sent)
             assert found[key].request_id == (current.request_id if current else None)
             assert found[key].cost == (current.cost if current else None)
-        counts = Counter(row.state for row in self.rows.values())
+        counts = Counter(
+            row.state
+            for row in self.rows.values()
+            if row.state != "planned" or row.line is not None
+        )
         assert self.do(self.ledger.counts()) == {state: counts[state] for state in RowState}
+        for final in (False, True):
+            ready = {
+                key
+                for key, row in self.rows.items()
+                if row.state == "succeeded" and (final or not row.final)
+            }
+            assert self.do(ready_keys(self.ledger, final=final)) == ready
         attempts = [attempt for row in self.rows.values() for attempt in row.attempts]
         money = self.do(self.ledger.money())
         assert money.settled == sum(attempt.settled() for attempt in attempts)
         assert money.reserved == sum(attempt.reserved() for attempt in attempts)
+        paid = sum(attempt.paid() for attempt in attempts)
+        assert self.do(self.ledger.paid_attempts()) == paid
         planned = sorted(
             (row.line, key)
             for key, row in self.rows.items()
@@ -267,12 +312,45 @@ class LedgerMachine(RuleBasedStateMachine):
         )
         listed = self.do(self.ledger.next_planned(100))
         assert [(row.line, row.key) for row in listed] == planned
+        assert sum(n for _, n in self.do(self.ledger.shapes())) == len(planned)
+
+    @rule(through=st.none() | st.integers(0, len(KEYS)), only=st.none() | st.lists(keys))
+    def asked_of_some(self, through: int | None, only: list[str] | None) -> None:
+        """What is told of a selection, by the last line, by keys, or by both."""
+        planned = [
+            (row.line, key)
+            for key, row in self.rows.items()
+            if row.state == "planned" and self.selected(key, through, only)
+        ]
+        ask = self.ledger
+        found = self.do(ask.shapes(through=through, keys=only))
+        assert sum(n for _, n in found) == len(planned)
+        counts = self.do(ask.counts(through=through, keys=only))
+        assert counts[RowState.PLANNED] == len(planned)
+        if only is None:
+            rows = self.do(ask.next_planned(100, through=through))
+            assert [(row.line, row.key) for row in rows] == sorted(planned)
+        elif through is None:
+            rows = self.do(ask.planned(only))
+            assert [(row.line, row.key) for row in rows] == sorted(planned)
+            assert self.do(ask.known(only)) == set(only) & self.rows.keys()
+            everywhere = {key for key in only if key in self.rows} - {
+                key for key, row in self.rows.items() if row.state == "planned" and not row.line
+            }
+            assert sum(counts.values()) == len(everywhere)
+        if through is not None:
+            listed = [key for key in self.rows if self.selected(key, through, only)]
+            assert sum(counts.values()) == len(listed)
 
     def teardown(self) -> None:
         if hasattr(self, "ledger"):
             self.do(self.ledger.aclose())
         self.runner.close()
         shutil.rmtree(self.folder)
+
+
+async def ready_keys(ledger: Ledger, *, final: bool) -> set[str]:
+    return {video.key async for video in ledger.ready_videos(final=final)}
 
 
 def outcome(end: str, request_id: str, cost: float | None) -> Outcome:

@@ -139,7 +139,7 @@ def test_the_migrations_make_the_schema(tmp_path: Path) -> None:
     def tables(connection: sqlite3.Connection) -> list[tuple[str, ...]]:
         return connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
 
-    later = {**schema.MIGRATIONS, 2: "ALTER TABLE row ADD COLUMN note TEXT;\n"}
+    later = {**schema.MIGRATIONS, 3: "ALTER TABLE row ADD COLUMN note TEXT;\n"}
     for known in (schema.MIGRATIONS, later):
         new = sqlite3.connect(":memory:", isolation_level=None)
         assert schema.migrate(new, known) == {"schema": str(max(known))}
@@ -153,9 +153,134 @@ def test_the_migrations_make_the_schema(tmp_path: Path) -> None:
         new.close()
     broken = sqlite3.connect(":memory:", isolation_level=None)
     with pytest.raises(sqlite3.OperationalError):
-        schema.migrate(broken, {**schema.MIGRATIONS, 2: "CREATE TABLE more (a);\nNO SQL;\n"})
+        schema.migrate(broken, {**schema.MIGRATIONS, 3: "CREATE TABLE more (a);\nNO SQL;\n"})
     assert tables(broken) == []  # all or nothing
     broken.close()
+
+
+def test_a_ledger_of_version_1_keeps_all_that_it_has(tmp_path: Path) -> None:
+    """Rows, attempts and downloads that were given up; until then a reader says what to do."""
+    path = tmp_path / "ledger.sqlite"
+    old = sqlite3.connect(path, isolation_level=None)
+    schema.migrate(old, {1: schema.MIGRATIONS[1]})
+    schema.write_meta(old, origin=ORIGIN, key_version="1", manifest="f00d")
+    old.executescript(
+        """
+        INSERT INTO row (id, key, line, digest, model_id, input, state, attempt, attempts,
+          download_error)
+        VALUES (1, 'a', 1, 'd1', 'm', '{}', 'succeeded', 1, 1, 'gone (410)'),
+          (2, 'B', 2, 'd2', 'm', '{}', 'submitted', 2, 1, NULL),
+          (3, 'b', 3, 'd3', 'm', '{}', 'planned', NULL, 0, NULL);
+        INSERT INTO attempt (id, row, n, state, request_id, cost, submitted_at, video_url)
+        VALUES (1, 1, 1, 'succeeded', 'id-a', 250000, 1.0, 'https://x/a.mp4'),
+          (2, 2, 1, 'submitted', 'id-b', NULL, 2.0, NULL);
+        """
+    )
+    old.close()
+
+    async def main() -> None:
+        with pytest.raises(LedgerError, match=r"older seedance-async \(schema 1, this one reads 2"):
+            await Ledger.read(tmp_path)
+        async with await opened(tmp_path) as ledger:
+            assert await states(ledger) == {"a": "succeeded", "B": "submitted", "b": "planned"}
+            assert ledger.info.manifest == "f00d"
+            assert [video async for video in ledger.ready_videos()] == []
+            (video,) = [video async for video in ledger.ready_videos(final=True)]
+            assert (video.key, video.request_id, video.more) == ("a", "id-a", ())
+            assert [job.key async for job in ledger.open_jobs()] == ["B"]
+            assert await ledger.name_is_taken("b")
+            assert await ledger.invalid_lines() == 0
+            assert (await ledger.money()).settled == 250_000
+        async with await Ledger.read(tmp_path) as reader:
+            assert len(await states(reader)) == 3
+
+    run(main)
+
+
+def test_keys_of_a_newer_version_are_refused(tmp_path: Path) -> None:
+    """They cannot be derived here, so its rows would be new ones and paid for again."""
+
+    async def main() -> None:
+        await (await opened(tmp_path, key_version=7)).aclose()
+        before = (tmp_path / "ledger.sqlite").read_bytes()
+        with pytest.raises(LedgerError, match=r"newer seedance-async \(version 7, .* 1\): upgrade"):
+            await opened(tmp_path)
+        assert (tmp_path / "ledger.sqlite").read_bytes() == before
+        async with await opened(tmp_path, key_version=8) as ledger:
+            assert ledger.info.key_version == 7  # what made its keys stays recorded
+        async with await Ledger.read(tmp_path) as reader:
+            assert reader.info.key_version == 7
+
+    run(main)
+
+
+# --- copies ------------------------------------------------------------------------------------
+
+
+def test_a_copy_has_all_that_was_committed_and_changes_nothing(tmp_path: Path) -> None:
+    """Also while a batch writes; what is done with the copy stays there."""
+
+    async def main() -> None:
+        assert not await Ledger.copy(tmp_path / "none", tmp_path / "copy")
+        assert not (tmp_path / "copy").exists()
+        async with await opened(tmp_path / "out") as ledger:
+            await plan(ledger, "abc")
+            await ledger.submitting("a", fox())
+            assert await Ledger.copy(tmp_path / "out", tmp_path / "copy")
+            async with await opened(tmp_path / "copy") as copy:
+                assert copy.recovered == 1
+                await submit(copy, "b")
+                assert await states(ledger) == {"a": "submitting", "b": "planned", "c": "planned"}
+            assert await Ledger.copy(tmp_path / "out", tmp_path / "copy")
+            async with await Ledger.read(tmp_path / "copy") as again:
+                assert await states(again) == await states(ledger)
+
+    run(main)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".lock"}
+
+
+def test_copying_leaves_the_log_of_a_killed_batch_alone(tmp_path: Path) -> None:
+    """What it holds is in the copy; the folder is as before, killed or ended."""
+
+    async def main() -> None:
+        async with await opened(tmp_path / "out") as ledger:
+            await plan(ledger, "ab")
+            await submit(ledger, "a")
+            shutil.copytree(tmp_path / "out", tmp_path / "killed")
+        for name in ("out", "killed"):
+            logged = (tmp_path / name / "ledger.sqlite-wal").exists()
+            assert logged == (name == "killed")
+            before = contents(tmp_path / name)
+            assert await Ledger.copy(tmp_path / name, tmp_path / "copy")
+            after = contents(tmp_path / name)
+            for found in (before, after):
+                found.pop("ledger.sqlite-shm", None)  # the index of the log in memory
+            assert before == after
+            async with await Ledger.read(tmp_path / "copy") as copy:
+                assert await states(copy) == {"a": "submitted", "b": "planned"}
+
+    run(main)
+
+
+def test_a_copy_that_cannot_be_made_says_why(tmp_path: Path) -> None:
+    """No ledger of ours, or no folder to write to."""
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "ledger.sqlite").write_text("no database at all, but long enough a text")
+
+    async def main() -> None:
+        with pytest.raises(LedgerError, match="not a database"):
+            await Ledger.copy(tmp_path / "out", tmp_path / "copy")
+        with pytest.raises(LedgerError, match=r"cannot make the folder .*/file/copy"):
+            await Ledger.copy(tmp_path / "out", tmp_path / "file" / "copy")
+
+    run(main)
+
+
+# --- what is refused ---------------------------------------------------------------------------
 
 
 def test_a_newer_ledger_and_a_foreign_database_are_refused(tmp_path: Path) -> None:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from seedance_async import LedgerError
-from seedance_async.batch.entries import ConflictKind, PlanSummary, Staged, StagedRow
+from seedance_async.batch.entries import (
+    ConflictKind,
+    PlanSummary,
+    RowProblem,
+    Staged,
+    StagedRow,
+)
 from seedance_async.batch.keys import derived_key
 from seedance_async.batch.ledger import Ledger
 from tests.batch.ledgers import (
@@ -108,10 +118,10 @@ def test_conflicts_name_both_lines_and_change_nothing(tmp_path: Path) -> None:
         ]
         assert found[0].rule.startswith("'a' stands for another request in this ledger: give")
         assert found[1].rule == "'x' is taken by line 2: give each row its own"
-        with pytest.raises(LedgerError, match="4 rows cannot be planned because of their keys"):
+        with pytest.raises(LedgerError, match="4 lines of the manifest cannot be planned, so "):
             await ledger.plan()
         assert await keys(ledger) == ["a", "b"]
-        assert await ledger.plan(skip_conflicts=True) == PlanSummary(
+        assert await ledger.plan(skip_invalid=True) == PlanSummary(
             added=2, kept=0, gone=2, skipped=4
         )
         assert await keys(ledger) == ["x", copied]
@@ -119,6 +129,82 @@ def test_conflicts_name_both_lines_and_change_nothing(tmp_path: Path) -> None:
             await ledger.plan()
 
     on_ledger(tmp_path, main)
+
+
+def test_problems_are_staged_with_the_rows_and_kept_where_they_are_skipped(tmp_path: Path) -> None:
+    """In line order, conflicts among them; the next plan's take their place."""
+    wrong = [
+        RowProblem(5, "duration", "must be 5 or 10", "7", "e"),
+        RowProblem(2, None, "is no JSON object", "[]"),
+        RowProblem(2, "key", "must be text", "\ud800"),
+        RowProblem(9, "text", "must be given"),
+    ]
+    conflict = RowProblem(7, "key", "'x' is taken by line 1: give each row its own", key="x")
+    found = [wrong[1], attrs.evolve(wrong[2], value="\\ud800"), wrong[0], conflict, wrong[3]]
+
+    async def main(ledger: Ledger) -> None:
+        await plan(ledger, "ab")
+        rows: list[StagedRow | RowProblem]
+        rows = [staged(1, "x"), wrong[0], wrong[1], wrong[2], staged(7, "x"), wrong[3]]
+        assert await ledger.stage(rows) == Staged(rows=2, conflicts=1, problems=4)
+        assert [problem async for problem in ledger.problems()] == found
+        with pytest.raises(LedgerError, match="4 lines of the manifest cannot be planned, so "):
+            await ledger.plan()
+        assert [problem async for problem in ledger.invalid()] == []
+        assert await keys(ledger) == ["a", "b"]
+        done = await ledger.plan(skip_invalid=True)
+        assert done == PlanSummary(added=1, kept=0, gone=2, skipped=4)
+        assert [problem async for problem in ledger.invalid()] == found
+        assert await ledger.invalid_lines() == 4
+        await ledger.stage([staged(1, "x"), wrong[0]])
+        with pytest.raises(LedgerError, match="1 line of the manifest cannot be planned"):
+            await ledger.plan()
+        await ledger.plan(skip_invalid=True)
+        assert [problem async for problem in ledger.invalid()] == [wrong[0]]
+        await ledger.stage([staged(1, "x")])
+        assert [problem async for problem in ledger.problems()] == []
+        assert (await ledger.plan(skip_invalid=True)).skipped == 0
+        assert await ledger.invalid_lines() == 0
+        with pytest.raises(LedgerError, match="nothing is staged"):
+            [problem async for problem in ledger.problems()]
+
+    on_ledger(tmp_path, main)
+
+
+def test_a_line_with_a_problem_is_left_out_even_if_it_is_a_row_too(tmp_path: Path) -> None:
+    """Whoever finds something wrong with a staged row need not take it back."""
+
+    async def main(ledger: Ledger) -> None:
+        await ledger.stage([staged(1, "a"), staged(2, "b"), RowProblem(2, "image", "is too small")])
+        assert await ledger.plan(skip_invalid=True) == PlanSummary(1, 0, 0, 1)
+        assert await keys(ledger) == ["a"]
+
+    on_ledger(tmp_path, main)
+
+
+def test_cancelled_staging_stops_at_the_next_row(tmp_path: Path) -> None:
+    """And leaves the ledger as it was. Real threads and time: it is about a running iterable."""
+    begun = threading.Event()
+
+    def endless() -> Iterator[StagedRow]:
+        for line in itertools.count(1):
+            begun.set()
+            yield staged(line)
+
+    async def main() -> None:
+        async with await opened(tmp_path) as ledger:
+            await plan(ledger, "ab")
+            task = asyncio.create_task(ledger.stage(endless()))
+            await asyncio.to_thread(begun.wait)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert await keys(ledger) == ["a", "b"]
+            assert not list(tmp_path.glob("*staging*"))
+            await plan(ledger, "c")
+            assert await keys(ledger) == ["c"]
+
+    asyncio.run(main())
 
 
 def test_rows_that_left_the_manifest_are_kept_and_not_submitted(tmp_path: Path) -> None:
@@ -183,6 +269,12 @@ def test_many_pages_come_whole(tmp_path: Path) -> None:
         assert len([job async for job in ledger.open_jobs()]) == 1100
         await ledger.stage(staged(line, "same") for line in range(1, 2502))
         assert len([conflict async for conflict in ledger.conflicts()]) == 2500
+        many = [RowProblem(1 + n % 7, f"f{n}", "no") for n in range(2501)]
+        await ledger.stage(many)
+        found = [problem async for problem in ledger.problems()]
+        assert found == sorted(many, key=lambda problem: problem.line)
+        await ledger.plan(skip_invalid=True)
+        assert [problem async for problem in ledger.invalid()] == found
         assert [row.line for row in keyed("abc")] == [1, 2, 3]
 
     on_ledger(tmp_path, main)
@@ -192,16 +284,24 @@ LONG = pytest.mark.skipif("SEEDANCE_LONG" not in os.environ, reason="20 s; SEEDA
 MEASURE = """
 import asyncio, json, sys, time
 from pathlib import Path
+from seedance_async.batch.entries import RowProblem
 from seedance_async.batch.ledger import Ledger
 from tests.batch.ledgers import staged
 count = int(sys.argv[2])
 async def main():
     async with await Ledger.open(Path(sys.argv[1]), origin="x") as ledger:
         begin = time.perf_counter()
-        await ledger.stage(staged(n, None if n % 2 else f"k{n}", n // 4) for n in range(1, count))
-        await ledger.plan()
+        # one of ten with a capital letter, one of a hundred with a problem
+        await ledger.stage(
+            staged(n, None if n % 2 else f"{'K' if n % 10 == 0 else 'k'}{n}", n // 4)
+            if n % 100 else RowProblem(n, "duration", "must be 5 or 10", "7")
+            for n in range(1, count)
+        )
+        await ledger.plan(skip_invalid=True)
         seconds = time.perf_counter() - begin
         async for _ in ledger.rows(): pass
+        async for _ in ledger.invalid(): pass
+        await ledger.shapes()
     # ru_maxrss would begin with the size of the process that started this one
     lines = Path("/proc/self/status").read_text().splitlines()
     peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024

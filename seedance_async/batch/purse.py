@@ -1,0 +1,90 @@
+"""What a run may spend: the budget of all runs of a ledger, and the number of videos."""
+
+from __future__ import annotations
+
+from seedance_async.batch.stops import Stop, StopReason
+from seedance_async.budget import Account, Reservation
+from seedance_async.jobs import Cancelled, Failed, Outcome, Succeeded
+from seedance_async.models import Shape
+
+__all__ = ["Purse"]
+
+
+class Purse:
+    """Admits rows while settled + reserved + their estimate stay within the budget.
+
+    Args:
+        account: What all runs settled and reserved so far, and the budget.
+        max_videos: How many attempts may be paid for, of all runs together; None: any number.
+    """
+
+    def __init__(self, account: Account, max_videos: int | None) -> None:
+        self._account = account
+        self._max_videos = max_videos
+        self.paid = 0
+        """Attempts of all runs that are or may be paid for, those under way included."""
+        self._open: set[Reservation] = set()
+
+    @property
+    def settled(self) -> int:
+        """Micro-dollars that are spent."""
+        return self._account.settled
+
+    @property
+    def reserved(self) -> int:
+        """Micro-dollars that are set aside."""
+        return self._account.reserved
+
+    def reserve(self, of_shape: Shape) -> Reservation | Stop:
+        """Set the estimate of one more video aside, or say why it cannot be."""
+        if self._max_videos is not None and self.paid >= self._max_videos:
+            return Stop(
+                StopReason.MAX_VIDEOS,
+                f"{self.paid} videos of this folder are or may be paid for, and --max-videos "
+                f"(max_videos) allows {self._max_videos}: allow more to go on",
+            )
+        found = self._account.reserve(of_shape)
+        if isinstance(found, str):
+            return Stop(StopReason.BUDGET, found)
+        self.paid += 1
+        self._open.add(found)
+        return found
+
+    def affords(self, of_shape: Shape) -> bool:
+        """Tell whether one more video could be reserved now."""
+        found = self.reserve(of_shape)
+        if isinstance(found, Stop):
+            return False
+        self.give_back(found)
+        return True
+
+    def knows_price(self, of_shape: Shape) -> bool:
+        """Tell whether anybody knows what a video of this shape costs."""
+        return self._account.estimate(of_shape) is not None
+
+    def adopt(self, of_shape: Shape, amount: int | None) -> Reservation:
+        """Return the reservation of an earlier run's job: its money is set aside already."""
+        reservation = self._account.adopt(of_shape, amount or 0)
+        self._open.add(reservation)
+        return reservation
+
+    def give_back(self, reservation: Reservation) -> None:
+        """Take back what was set aside: surely nothing was accepted."""
+        self._open.discard(reservation)
+        if reservation.open:
+            self._account.release(reservation)
+            self.paid -= 1
+
+    def settle(self, reservation: Reservation, outcome: Outcome) -> None:
+        """Book how a job ended; one that may be billed without a known cost stays reserved.
+
+        A cost above the estimate raises what is set aside for all others of the same shape.
+        """
+        self._open.discard(reservation)
+        if isinstance(outcome, Succeeded | Failed | Cancelled):
+            succeeded = isinstance(outcome, Succeeded)
+            self._account.settle(reservation, outcome.cost_usd, succeeded=succeeded)
+        estimate = self._account.estimate(reservation.shape)
+        for other in self._open:
+            if estimate is not None and other.shape == reservation.shape:
+                self._account.raise_to(other, estimate)

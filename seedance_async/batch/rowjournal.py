@@ -1,0 +1,118 @@
+"""The ledger as a run's sessions see it: words go to the disk first, then to the runner."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import assert_never
+
+from seedance_async.batch.edges import RowState
+from seedance_async.batch.ledger import Ledger
+from seedance_async.batch.stops import is_account_trouble
+from seedance_async.errors import LedgerError
+from seedance_async.jobs import (
+    Cancelled,
+    Failed,
+    InDoubt,
+    Lost,
+    Outcome,
+    Succeeded,
+    TimedOut,
+)
+from seedance_async.models import Request
+
+__all__ = ["Moved", "RowJournal", "state_of"]
+
+Moved = Callable[[str, RowState, str, str | None], None]
+"""Told once a row's new state is on disk: its key, the state, a detail, and the job's id."""
+
+
+class RowJournal:
+    """The `Journal` of a run; a tag is a row's key.
+
+    A refusal for the account's sake is no row's fault: the row is planned again.
+
+    Args:
+        ledger: Open for writing.
+        begins: Told of a row whose POST can no longer be taken back; a text refuses it.
+        moved: Told of each step, once it is on disk.
+        trouble: Told when a word could not be written.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        begins: Callable[[str], str | None],
+        moved: Moved,
+        trouble: Callable[[LedgerError], None],
+    ) -> None:
+        self._ledger = ledger
+        self._begins = begins
+        self._moved = moved
+        self._trouble = trouble
+        self.shut = False
+        """Set when the run submits no more: a POST that has not left is refused."""
+
+    async def submitting(self, tag: str, request: Request) -> None:
+        """Write down that a POST is about to leave.
+
+        Raises:
+            LedgerError: The run submits no more, or the disk refuses: nothing may be sent.
+        """
+        if self.shut:
+            raise LedgerError(f"the batch submits no more; row {tag!r} stays planned")
+        if (refusal := self._begins(tag)) is not None:
+            raise LedgerError(refusal)
+        await self._write(self._ledger.submitting(tag, request))
+        self._moved(tag, RowState.SUBMITTING, "", None)
+
+    async def not_sent(self, tag: str, why: str) -> None:
+        """Write down that nothing was accepted."""
+        await self._write(self._ledger.not_sent(tag, why))
+        self._moved(tag, RowState.PLANNED, why, None)
+
+    async def accepted(self, tag: str, request_id: str) -> None:
+        """Write down the id of a job that may be billed."""
+        await self._write(self._ledger.accepted(tag, request_id))
+        self._moved(tag, RowState.SUBMITTED, "", request_id)
+
+    async def in_doubt(self, tag: str, why: str) -> None:
+        """Write down that nobody knows whether there is a job."""
+        await self._write(self._ledger.in_doubt(tag, why))
+        self._moved(tag, RowState.IN_DOUBT, why, None)
+
+    async def finished(self, tag: str, outcome: Outcome) -> None:
+        """Write down how it ended, and what it cost."""
+        refused = isinstance(outcome, Failed) and outcome.request_id is None
+        if isinstance(outcome, Failed) and refused and is_account_trouble(outcome.error):
+            await self.not_sent(tag, outcome.error.message)
+            return
+        await self._write(self._ledger.finished(tag, outcome))
+        state, detail = state_of(outcome)
+        self._moved(tag, state, detail, outcome.request_id)
+
+    async def _write(self, word: Awaitable[None]) -> None:
+        try:
+            await word
+        except LedgerError as error:
+            self._trouble(error)
+            raise
+
+
+def state_of(outcome: Outcome) -> tuple[RowState, str]:
+    """Return a row's state after an outcome, and what a person wants to know of it."""
+    match outcome:
+        case Succeeded():
+            return RowState.SUCCEEDED, outcome.video_url
+        case Failed():
+            return RowState.FAILED, outcome.error.message
+        case Cancelled():
+            return RowState.CANCELLED, ""
+        case TimedOut():
+            return RowState.TIMED_OUT, outcome.reason
+        case Lost():
+            return RowState.LOST, outcome.error.message
+        case InDoubt():
+            return RowState.IN_DOUBT, outcome.error.message
+        case _:
+            assert_never(outcome)

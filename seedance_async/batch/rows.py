@@ -1,0 +1,309 @@
+"""Rows under way: each from its admission, or its attachment, to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from contextlib import nullcontext
+from typing import Any, Final, TypeAlias
+
+import attrs
+
+from seedance_async.batch.edges import RowState
+from seedance_async.batch.entries import OpenJob, PlannedRow, ReadyVideo
+from seedance_async.batch.ledger import Ledger
+from seedance_async.batch.purse import Purse
+from seedance_async.batch.rowjournal import RowJournal, state_of
+from seedance_async.batch.stops import Stop, StopReason, is_account_trouble, stop_of
+from seedance_async.budget import Reservation
+from seedance_async.errors import ApiError, LedgerError, SeedanceError, SubmissionInDoubtError
+from seedance_async.handle import Job
+from seedance_async.jobs import CancelResult, ErrorInfo, InProgress, Outcome, Succeeded
+from seedance_async.models import Request, Shape, shape
+from seedance_async.session import Session
+from seedance_async.supervisor import is_cancelled
+
+__all__ = ["Listener", "RowUnderWay", "Rows"]
+
+logger = logging.getLogger("seedance_async")
+
+_Work: TypeAlias = Coroutine[Any, Any, None]
+
+_CANCELS: Final = 8
+"""Cancel attempts at once."""
+_CANCEL_TIME: Final = 10.0
+"""Seconds for all cancel attempts together; what is left then is detached."""
+_LEFT: Final = "the batch was left; the same command comes back to it"
+
+
+@attrs.define(eq=False)
+class RowUnderWay:
+    """A row that is being brought to its end.
+
+    Attributes:
+        line: In the manifest; None if it is no longer there, or not known.
+        shape: What it is reckoned by.
+        reservation: Its money, from just before its POST; None: nothing is set aside.
+        unaffordable: Why its POST did not leave, for lack of money.
+        job: Its handle, once accepted or attached.
+        task: Which brings it there.
+    """
+
+    key: str
+    line: int | None
+    model_id: str
+    state: RowState
+    shape: Shape
+    reservation: Reservation | None = None
+    unaffordable: Stop | None = None
+    job: Job | None = None
+    task: asyncio.Task[None] | None = None
+
+
+@attrs.frozen
+class Listener:
+    """Whom the rows tell what they meet.
+
+    Attributes:
+        step: A row met something that leaves its state as it was.
+        success: A video may be downloaded; None: none is wanted.
+        stop: Nothing more may be submitted.
+    """
+
+    step: Callable[[RowUnderWay, str], None]
+    success: Callable[[ReadyVideo], object] | None
+    stop: Callable[[Stop], None]
+
+
+class Rows:
+    """Submits, attaches and follows; knows which rows are under way, and lets them go.
+
+    Args:
+        session: Submits and polls.
+        ledger: Takes the estimates.
+        journal: Takes the words of the rows' submissions.
+        purse: Their money.
+        listener: Whom to tell.
+        follow_closely: Whether each change of a job's state is told.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        ledger: Ledger,
+        journal: RowJournal,
+        purse: Purse,
+        listener: Listener,
+        *,
+        follow_closely: bool,
+    ) -> None:
+        self._session = session
+        self._ledger = ledger
+        self._journal = journal
+        self._purse = purse
+        self._listener = listener
+        self._follow_closely = follow_closely
+        self._under_way: dict[str, RowUnderWay] = {}
+        self._waiting: set[str] = set()
+        self._leaving = False
+        self._cancelling = False
+        self.changed = asyncio.Event()
+        """Set whenever a row begins, moves on, or is over."""
+        self.denied: ErrorInfo | None = None
+        """Why the service would not tell of a job."""
+
+    def __len__(self) -> int:
+        return len(self._under_way)
+
+    @property
+    def waiting(self) -> int:
+        """Rows whose POST has not begun: they wait for a slot, or for a 429 to pass."""
+        return len(self._waiting)
+
+    def find(self, key: str) -> RowUnderWay | None:
+        """Return a row that is under way."""
+        return self._under_way.get(key)
+
+    # --- starting --------------------------------------------------------------------------
+
+    def submit(self, group: asyncio.TaskGroup, row: PlannedRow, request: Request) -> None:
+        """Start a planned row."""
+        under_way = RowUnderWay(row.key, row.line, row.model_id, RowState.PLANNED, shape(request))
+        self._waiting.add(row.key)
+        self._start(group, under_way, self._submit(under_way, request))
+
+    def attach(self, group: asyncio.TaskGroup, job: OpenJob, of_shape: Shape) -> None:
+        """Come back to a job of an earlier run; it may exceed the pool."""
+        state = RowState.TIMED_OUT if job.timed_out else RowState.SUBMITTED
+        under_way = RowUnderWay(job.key, None, job.model_id, state, of_shape)
+        under_way.reservation = self._purse.adopt(of_shape, job.estimate)
+        self._start(group, under_way, self._come_back(under_way, job))
+
+    def _start(self, group: asyncio.TaskGroup, row: RowUnderWay, work: _Work) -> None:
+        self._under_way[row.key] = row
+        row.task = group.create_task(work, name=f"seedance_async row {row.key}")
+        row.task.add_done_callback(lambda _task: self._over(row))
+
+    def _over(self, row: RowUnderWay) -> None:
+        del self._under_way[row.key]
+        self._waiting.discard(row.key)
+        self.changed.set()
+
+    # --- what the journal tells ------------------------------------------------------------
+
+    def begins(self, key: str) -> str | None:
+        """Set a row's money aside just before its POST; or say why it must not leave."""
+        row = self._under_way[key]
+        found = self._purse.reserve(row.shape)
+        if isinstance(found, Stop):
+            row.unaffordable = found
+            return found.message
+        row.reservation = found
+        if self._purse.knows_price(row.shape):
+            self._ledger.reserve(key, found.amount)
+        self._waiting.discard(key)
+        self.changed.set()
+        return None
+
+    def moved(self, row: RowUnderWay, state: RowState, request_id: str | None) -> None:
+        """Take note of a row's new state, which is on disk."""
+        row.state = state
+        refused = state is RowState.FAILED and request_id is None
+        if (refused or state is RowState.PLANNED) and row.reservation is not None:
+            self._purse.give_back(row.reservation)
+            row.reservation = None
+        if state is RowState.PLANNED:
+            self._waiting.add(row.key)
+        self.changed.set()
+
+    # --- one row ---------------------------------------------------------------------------
+
+    async def _submit(self, row: RowUnderWay, request: Request) -> None:
+        job = None
+        while job is None:
+            job = await self._try(row, request)
+            if job is None and not await self._afford(row):
+                return
+        await self._follow(row, job)
+
+    async def _afford(self, row: RowUnderWay) -> bool:
+        """Wait for money for a row that found none; False if that was not it, or none will come."""
+        if row.unaffordable is None:
+            return False
+        stop, row.unaffordable = row.unaffordable, None
+        while not self._purse.affords(row.shape):
+            if len(self) == self.waiting:  # nothing is under way that could give money back
+                self._listener.stop(stop)
+                return False
+            self.changed.clear()
+            await self.changed.wait()
+        return True
+
+    async def _try(self, row: RowUnderWay, request: Request) -> Job | None:
+        try:
+            return await self._session.submit(request, tag=row.key, journal=self._journal)
+        except SubmissionInDoubtError:
+            pass  # the ledger knows, and a person decides
+        except asyncio.CancelledError:
+            if is_cancelled():
+                raise
+            self._listener.stop(
+                Stop(StopReason.BUG, f"the submission of row {row.key!r} was cancelled by others")
+            )
+        except Exception as error:
+            if not isinstance(error, SeedanceError):
+                logger.exception("row %s broke; please report it", row.key)
+            stop = stop_of(error)
+            if stop is not None and row.unaffordable is None:
+                self._listener.stop(stop)
+        return None
+
+    async def _come_back(self, row: RowUnderWay, job: OpenJob) -> None:
+        handle = self._session.attach(
+            job.request_id, tag=job.key, accepted_at=job.accepted_at, journal=self._journal
+        )
+        row.job = handle
+        self._listener.step(row, "attached")
+        await self._follow(row, handle)
+
+    async def _follow(self, row: RowUnderWay, job: Job) -> None:
+        """Wait for a job's end; what it is has been written down by then."""
+        row.job = job
+        if self._leaving:
+            await self._cancel(row)
+            await self._let_go(row)
+        try:
+            outcome = await self._outcome(row, job)
+            if row.state is not state_of(outcome)[0]:  # it was over before it was attached
+                await self._journal.finished(row.key, outcome)
+        except LedgerError:
+            return  # told as trouble; the next run asks again
+        except SeedanceError as error:
+            self._deny(row, error)
+            return
+        if row.reservation is not None:
+            self._purse.settle(row.reservation, outcome)
+        if isinstance(outcome, Succeeded) and self._listener.success is not None:
+            more = tuple(url for url in outcome.output.video_urls() if url != outcome.video_url)
+            self._listener.success(ReadyVideo(row.key, outcome.request_id, outcome.video_url, more))
+
+    async def _outcome(self, row: RowUnderWay, job: Job) -> Outcome:
+        if self._follow_closely:
+            async for state in job.updates():
+                if isinstance(state, InProgress):
+                    self._listener.step(row, "in progress")
+        return await job.wait()
+
+    def _deny(self, row: RowUnderWay, error: SeedanceError) -> None:
+        """Take note that the service would not tell of a job; the row stays as it is."""
+        self._listener.step(row, str(error))
+        if not isinstance(error, ApiError):
+            logger.error("row %s is no longer tracked: %s", row.key, error)
+            return
+        self.denied = self.denied or error.info()
+        if is_account_trouble(error.info()):
+            self._listener.stop(Stop(StopReason.ACCOUNT, str(error), error.info()))
+
+    # --- letting go ------------------------------------------------------------------------
+
+    def take_back(self) -> None:
+        """Leave the rows planned whose POST has not begun."""
+        current = asyncio.current_task()
+        for key in self._waiting:
+            task = self._under_way[key].task
+            if task is not None and task is not current:
+                task.cancel()
+
+    async def let_go(self, *, cancel: bool) -> None:
+        """Detach all jobs, those too that are accepted later.
+
+        Args:
+            cancel: Try first, once, to cancel what is not known to be in progress, all together
+                within 10 s.
+        """
+        self._leaving = True
+        self._cancelling = cancel
+        jobs = [row for row in self._under_way.values() if row.job is not None]
+        try:
+            async with asyncio.timeout(_CANCEL_TIME):
+                bound = asyncio.Semaphore(_CANCELS)
+                await asyncio.gather(*(self._cancel(row, bound) for row in jobs))
+        except TimeoutError:
+            logger.warning("not all cancels were answered in time; the rest is detached")
+        for row in jobs:
+            await self._let_go(row)
+
+    async def _cancel(self, row: RowUnderWay, bound: asyncio.Semaphore | None = None) -> None:
+        job = row.job
+        if not self._cancelling or job is None:
+            return
+        async with bound or nullcontext():
+            if job.done() or isinstance(job.status, InProgress):
+                return
+            if await job.cancel() is CancelResult.CANCELLED:
+                await job.wait()
+
+    async def _let_go(self, row: RowUnderWay) -> None:
+        if row.job is not None and not row.job.done():
+            await row.job.detach(_LEFT)
