@@ -13,7 +13,7 @@ import attrs
 
 from seedance_async.models import Shape
 
-__all__ = ["Account", "Budget", "Reservation", "shown", "to_micro", "to_usd"]
+__all__ = ["Account", "Budget", "Reservation", "known_cost", "shown", "to_micro", "to_usd"]
 
 
 def to_micro(usd: float | str | Decimal) -> int:
@@ -34,6 +34,19 @@ def to_micro(usd: float | str | Decimal) -> int:
 def to_usd(micro: int) -> float:
     """Return micro-dollars as USD."""
     return micro / 1_000_000
+
+
+_MOST = (1 << 63) - 1
+"""What a ledger can hold, in micro-dollars."""
+
+
+def known_cost(usd: float | None) -> int | None:
+    """Return a cost that the service told in micro-dollars; None if it makes no sense as one."""
+    try:
+        micro = None if usd is None else to_micro(usd)
+    except ValueError:
+        return None
+    return micro if micro is None or micro <= _MOST // 1_000_000 else None
 
 
 def shown(micro: int) -> str:
@@ -156,12 +169,12 @@ class Account:
 
     def settle(self, reservation: Reservation, cost_usd: float | None, *, succeeded: bool) -> None:
         """Book a job that is over: its cost if known, its estimate if it succeeded without one."""
-        if not reservation.open or (cost_usd is None and not succeeded):
+        cost = known_cost(cost_usd)
+        if not reservation.open or (cost is None and not succeeded):
             return
         self.release(reservation)
-        if cost_usd is None:
+        if cost is None:
             self.settled += reservation.amount
             return
-        cost = to_micro(cost_usd)
         self.settled += cost
         self._dearest[reservation.shape] = max(cost, self._dearest.get(reservation.shape, 0))

@@ -41,6 +41,7 @@ __all__ = [
     "BudgetExceededError",
     "CredentialsError",
     "DownloadError",
+    "IdTakenError",
     "InsufficientBalanceError",
     "InvalidRequestError",
     "JobCancelledError",
@@ -48,6 +49,7 @@ __all__ = [
     "JobFailedError",
     "JobLostError",
     "JobTimeoutError",
+    "LedgerClosedError",
     "LedgerError",
     "NotFoundError",
     "PermissionDeniedError",
@@ -364,6 +366,14 @@ class StorageError(DownloadError):
 
 class LedgerError(SeedanceError):
     """What must be written down before or after a submission could not be written."""
+
+
+class LedgerClosedError(LedgerError):
+    """It is closed: nothing can be written to it any more."""
+
+
+class IdTakenError(LedgerError):
+    """The id of an accepted job is another row's already."""
 
 
 class SessionClosedError(SeedanceError):

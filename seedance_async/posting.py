@@ -19,6 +19,7 @@ from seedance_async.errors import (
     ApiError,
     AuthenticationError,
     InsufficientBalanceError,
+    LedgerClosedError,
     LedgerError,
     RateLimitedError,
     SeedanceError,
@@ -214,7 +215,7 @@ class Poster:
             try:
                 await state.tell(submission.journal.accepted(submission.tag, request_id))
             except LedgerError as error:
-                if state.closing:
+                if state.closing or isinstance(error, LedgerClosedError):
                     logger.critical("job %s is not in the journal: %s", request_id, error)
                     return
             else:
@@ -260,7 +261,7 @@ class Poster:
         error = SubmissionInDoubtError(
             doubt.error, model_id=model_id, candidate_id=doubt.candidate_id
         )
-        logger.warning("%s is in doubt: %s", submission.tag, doubt.error.message)
+        logger.warning("%s is in doubt: %s", submission.tag, _seen(doubt))
         if state.gate.doubt(doubt.error):
             state.gate_shut(f"{state.gate.doubts_to_stop} submissions in doubt in a row")
         state.emit(
@@ -269,12 +270,19 @@ class Poster:
             )
         )
         try:
-            await state.tell(submission.journal.in_doubt(submission.tag, doubt.error.message))
+            await state.tell(submission.journal.in_doubt(submission.tag, _seen(doubt)))
         except LedgerError:
             logger.critical(
                 "the doubt about %s could not be written", submission.tag, exc_info=True
             )
         return error
+
+
+def _seen(doubt: Undecided) -> str:
+    """Return what was seen, with an id that stood beside it: a person may find the job by it."""
+    if doubt.candidate_id is None:
+        return doubt.error.message
+    return f"{doubt.error.sentence} The answer named the id {doubt.candidate_id}."
 
 
 _to_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode

@@ -34,7 +34,7 @@ from seedance_async.journal import Journal
 from seedance_async.paths import result_path, status_path
 from seedance_async.progress import Progress
 from seedance_async.state import SessionState
-from seedance_async.supervisor import is_cancelled
+from seedance_async.supervisor import is_cancelled, see_through
 from seedance_async.tracks import Acceptance, Track
 from seedance_async.turnstile import Turn
 from seedance_async.verdicts import is_final, may_queue, outcome_of
@@ -210,7 +210,11 @@ class Tracker:
             return
         track.detached = True
         track.task.cancel()
-        await self._end(track, track.timed_out(self._state.wall(), reason))
+        outcome = track.timed_out(self._state.wall(), reason)
+        ending = self._state.supervisor.start(
+            self._end(track, outcome), name=f"seedance_async detaching {job.request_id}"
+        )
+        await see_through(ending)  # cut off, it would leave a slot and those who wait for ever
 
     # --- the polling task ------------------------------------------------------------------
 

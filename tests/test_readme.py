@@ -7,8 +7,11 @@ import asyncio
 import inspect
 import re
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
+from fastapi import FastAPI
 
 from seedance_async.simulator import Simulator
 from seedance_async.simulator.web import serve
@@ -41,9 +44,24 @@ async def _run(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("RUNCOMFY_TOKEN", "simulator-token")
         monkeypatch.setenv("RUNCOMFY_MODEL_API_BASE", service.base_url)
         code = compile(block, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-        result = eval(code, {"__name__": "readme"})
+        names: dict[str, Any] = {"__name__": "readme"}
+        result = eval(code, names)
         if inspect.isawaitable(result):
             await result
+        if "app" in names:
+            await _use(names["app"])
+
+
+async def _use(app: FastAPI) -> None:
+    """Be a client of the FastAPI example: create a video, then ask for it until it is there."""
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://app") as client:
+            created = await client.post("/videos", params={"prompt": "A red fox"})
+            address = f"/videos/{created.json()['id']}"
+            while (answer := (await client.get(address)).json())["url"] is None:
+                await asyncio.sleep(0.05)  # real sockets, so real time
+            assert answer["state"] == "Succeeded"
 
 
 def test_there_are_exactly_two_set_up_commands_and_an_early_example() -> None:

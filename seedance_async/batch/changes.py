@@ -16,8 +16,8 @@ import attrs
 from seedance_async.batch.edges import Cause, RowState, check_retry, passes
 from seedance_async.batch.queries import LAST_LINE, SQL, key_array
 from seedance_async.batch.schema import storable
-from seedance_async.budget import to_micro
-from seedance_async.errors import LedgerError
+from seedance_async.budget import known_cost
+from seedance_async.errors import IdTakenError, LedgerError
 from seedance_async.jobs import (
     Cancelled,
     ErrorInfo,
@@ -162,7 +162,7 @@ def _accept(
 ) -> None:
     owner = connection.execute(SQL["owner"], (request_id,)).fetchone()
     if owner is not None:
-        raise LedgerError(
+        raise IdTakenError(
             f"job {request_id} belongs to row {owner[0]!r} (attempt {owner[1]}), so it cannot "
             f"be that of row {key!r}: check the id"
         )
@@ -313,17 +313,17 @@ def ending(tag: str, outcome: Outcome, now: float) -> Callable[[sqlite3.Connecti
                 RowState.SUCCEEDED,
                 outcome.request_id,
                 now,
-                cost=_micro(outcome.cost_usd),
+                cost=known_cost(outcome.cost_usd),
                 video_url=storable(outcome.video_url),
                 more_videos=tuple(map(storable, urls)),
             )
         case Failed():
-            error, cost = _plain(outcome.error), _micro(outcome.cost_usd)
+            error, cost = _plain(outcome.error), known_cost(outcome.cost_usd)
             if outcome.request_id is None:
                 return lambda db: refuse(db, tag, now, error, cost)
             end = End(RowState.FAILED, outcome.request_id, now, cost=cost, error=error)
         case Cancelled():
-            cost = _micro(outcome.cost_usd)
+            cost = known_cost(outcome.cost_usd)
             end = End(RowState.CANCELLED, outcome.request_id, now, cost=cost)
         case TimedOut():
             error = ErrorInfo("TimedOut", storable(outcome.reason))
@@ -339,16 +339,10 @@ def ending(tag: str, outcome: Outcome, now: float) -> Callable[[sqlite3.Connecti
     return lambda db: finish(db, tag, end)
 
 
-def _micro(usd: float | None) -> int | None:
-    """Return a cost that the service told; None if it makes no sense as one."""
-    try:
-        micro = None if usd is None else to_micro(usd)
-    except ValueError:
-        return None
-    return micro if micro is None or micro <= _INT64 else None
-
-
 def _plain(error: ErrorInfo) -> ErrorInfo:
     """Return an error that the database can hold."""
     code = error.code if error.code is not None and abs(error.code) <= _INT64 else None
-    return ErrorInfo(storable(error.kind), storable(error.message), code)
+    message = error.message
+    if error.detail and error.detail not in message:
+        message = f"{message} ({error.detail})"
+    return ErrorInfo(storable(error.kind), storable(message), code)

@@ -5,16 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 from seedance_async.batch.edges import RowState
 from seedance_async.batch.entries import ReadyVideo
 from seedance_async.batch.ledger import Ledger
 from seedance_async.batch.names import video_name
+from seedance_async.batch.rowjournal import Step
 from seedance_async.download import DownloadedFile, DownloadRules, refuse_url
-from seedance_async.errors import DownloadError, LedgerError, StorageError
+from seedance_async.errors import (
+    DownloadError,
+    LedgerError,
+    SessionClosedError,
+    StorageError,
+)
 from seedance_async.session import Session
+from seedance_async.supervisor import see_through
 
 __all__ = ["VIDEOS", "Downloads"]
 
@@ -48,7 +57,7 @@ class Downloads:
         *,
         rules: DownloadRules,
         again: bool,
-        moved: Callable[[str, RowState, str, str | None], None],
+        moved: Callable[[Step], None],
         trouble: Callable[[LedgerError], None],
     ) -> None:
         self._ledger = ledger
@@ -59,7 +68,7 @@ class Downloads:
         self._moved = moved
         self._trouble = trouble
         self._waiting: deque[ReadyVideo] = deque()
-        self._queued: set[str] = set()
+        self._known: set[str] = set()
         self._claims: dict[str, str] = {}
         self._left_out = False
         self._closed = False
@@ -76,9 +85,10 @@ class Downloads:
     async def load(self) -> None:
         """Take from the ledger what is paid for and not on disk."""
         self._left_out = False
-        async for video in self._ledger.ready_videos(final=self._again):
-            if not self.add(video):
-                return
+        async with aclosing(self._ledger.ready_videos(final=self._again)) as videos:
+            async for video in videos:
+                if not self.add(video):
+                    return
 
     def add(self, video: ReadyVideo) -> bool:
         """Take a video; False if it is left to the ledger for now."""
@@ -87,8 +97,8 @@ class Downloads:
         if len(self._waiting) >= _MOST_WAITING:
             self._left_out = True
             return False
-        if video.key not in self._queued:
-            self._queued.add(video.key)
+        if video.key not in self._known:
+            self._known.add(video.key)
             self._waiting.append(video)
             self._changed.set()
         return True
@@ -105,38 +115,50 @@ class Downloads:
         """
         while True:
             if self._waiting:
-                video = self._waiting.popleft()
-                self._running += 1
-                try:
-                    await self._bring(video)
-                finally:
-                    self._running -= 1
-                    self._changed.set()
-                    self._unclaim(video.key)
+                await self._guard(self._bring(self._waiting.popleft()))
             elif self._left_out:
-                await self.load()
+                await self._guard(self.load())
             elif self._closed and not self._running:
                 return
             else:
                 self._changed.clear()
                 await self._changed.wait()
 
+    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let no error of one video reach the others."""
+        self._running += 1
+        try:
+            await work
+        except LedgerError as error:
+            self._trouble(error)
+        except SessionClosedError:
+            self._waiting.clear()  # nothing can be fetched any more; the next run does
+        except Exception:
+            logger.exception("a download broke; please report it. The next run tries again")
+        finally:
+            self._running -= 1
+            self._changed.set()
+
     async def _bring(self, video: ReadyVideo) -> None:
         if self.storage_trouble is not None:
             return
         try:
-            file = await self._fetch(video)
-            if file is None:
+            # A page of the ledger may be older than what another loop has done meanwhile.
+            entry = await self._ledger.row(video.key)
+            if entry is None or entry.state is not RowState.SUCCEEDED:
                 return
-            name = file.path.relative_to(self._folder).as_posix()
-            await self._ledger.downloaded(video.key, name, file.size, file.sha256)
-        except LedgerError as error:
-            self._trouble(error)
-            return
+            file = await self._fetch(video)
+            if file is not None:
+                await see_through(asyncio.ensure_future(self._downloaded(video, file)))
+        finally:
+            self._unclaim(video.key)
+
+    async def _downloaded(self, video: ReadyVideo, file: DownloadedFile) -> None:
+        name = file.path.relative_to(self._folder).as_posix()
+        await self._ledger.downloaded(video.key, name, file.size, file.sha256)
         self.downloaded += 1
-        # Downloaded rows are not asked for again: what was queued needs to be known no longer.
-        self._queued.discard(video.key)
-        self._moved(video.key, RowState.DOWNLOADED, name, video.request_id)
+        self._known.discard(video.key)  # the ledger does not offer it again
+        self._moved(Step(video.key, RowState.DOWNLOADED, name, video.request_id))
 
     async def _fetch(self, video: ReadyVideo) -> DownloadedFile | None:
         """Fetch all videos of a row and return the first; None if it could not be done."""
@@ -188,4 +210,4 @@ class Downloads:
 
     async def _failed(self, video: ReadyVideo, why: str, *, final: bool) -> None:
         await self._ledger.download_failed(video.key, why, final=final)
-        self._moved(video.key, RowState.SUCCEEDED, f"not downloaded: {why}", video.request_id)
+        self._moved(Step(video.key, RowState.SUCCEEDED, f"not downloaded: {why}", video.request_id))

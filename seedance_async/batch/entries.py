@@ -10,6 +10,7 @@ import attrs
 
 from seedance_async.batch.edges import RowState
 from seedance_async.jobs import ErrorInfo
+from seedance_async.models import Shape
 
 __all__ = [
     "Conflict",
@@ -25,6 +26,7 @@ __all__ = [
     "RowProblem",
     "Staged",
     "StagedRow",
+    "Unsettled",
 ]
 
 Derive: TypeAlias = Callable[[str, int], str]
@@ -231,6 +233,23 @@ class RowEntry:
     error: ErrorInfo | None
     submitted_at: float | None
     finished_at: float | None
+
+
+@attrs.frozen
+class Unsettled:
+    """Attempts of one shape and one estimate whose cost is not known.
+
+    Attributes:
+        shape: What a price depends on.
+        estimate: Micro-dollars that each was reckoned at; None: no price was known.
+        succeeded: Whether they brought a video.
+        count: How many they are.
+    """
+
+    shape: Shape
+    estimate: int | None
+    succeeded: bool = attrs.field(converter=bool)
+    count: int
 
 
 @attrs.frozen

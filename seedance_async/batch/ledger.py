@@ -7,6 +7,7 @@ happen in a thread.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
@@ -31,6 +32,7 @@ from seedance_async.batch.reading import LedgerInfo, LedgerReader
 from seedance_async.batch.schema import (
     back_up,
     check_keys,
+    check_whole,
     connect,
     migrate,
     read_meta,
@@ -43,7 +45,7 @@ from seedance_async.batch.writer import Work, Writer
 from seedance_async.errors import LedgerError
 from seedance_async.jobs import ErrorInfo, Outcome
 from seedance_async.models import Request
-from seedance_async.supervisor import in_thread
+from seedance_async.supervisor import in_thread, see_through
 
 __all__ = ["SIMULATOR", "Ledger"]
 
@@ -101,7 +103,7 @@ class Ledger(LedgerReader):
                 wrote it, or it cannot be written.
         """
         path = folder / "ledger.sqlite"
-        lock = await in_thread(_take_lock, folder, path, clock(), origin is not None)
+        lock = await _locked(folder, path, clock(), origin is not None)
         try:
             writer = Writer(path, partial(connect, path, write=True))
             ledger = cls(path, lock, writer, clock)
@@ -147,6 +149,8 @@ class Ledger(LedgerReader):
 
     async def _prepare(self, origin: str | None, key_version: int) -> None:
         def prepare(connection: sqlite3.Connection) -> int:
+            if unclean:
+                check_whole(connection, self.path)
             check_keys(read_meta(connection), key_version)
             meta = migrate(connection)
             known = take_origin(meta, origin)
@@ -158,6 +162,7 @@ class Ledger(LedgerReader):
             connection.execute("COMMIT")
             return recovered
 
+        unclean = await in_thread(_has_log, self.path)
         self.recovered = await self._writer.start(prepare)
         try:
             await super().start()
@@ -168,9 +173,13 @@ class Ledger(LedgerReader):
 
     async def aclose(self) -> None:
         """Write what was asked for, close, and give the lock back; may be repeated."""
-        await super().aclose()
-        await self._writer.aclose()
-        await in_thread(self._give_back)
+        try:
+            await super().aclose()
+        finally:
+            try:
+                await self._writer.aclose()
+            finally:
+                await in_thread(self._give_back)
 
     def _give_back(self) -> None:
         if self._lock.held:  # else the staging file is another runner's
@@ -352,6 +361,18 @@ class Ledger(LedgerReader):
         return await self._writer.write(work)
 
 
+async def _locked(folder: Path, path: Path, now: float, make: bool) -> FolderLock:
+    """Take the lock in a thread; cancelled meanwhile, give it back."""
+    loop = asyncio.get_running_loop()
+    taking = loop.run_in_executor(None, _take_lock, folder, path, now, make)
+    try:
+        return await see_through(taking)
+    except asyncio.CancelledError:
+        if taking.done() and not taking.cancelled() and taking.exception() is None:
+            await in_thread(taking.result().release)
+        raise
+
+
 def _take_lock(folder: Path, path: Path, now: float, make: bool) -> FolderLock:
     try:
         if make:
@@ -366,6 +387,12 @@ def _take_lock(folder: Path, path: Path, now: float, make: bool) -> FolderLock:
     lock = FolderLock(folder / "ledger.lock", now=now)
     Staging(folder, path).clear()
     return lock
+
+
+def _has_log(path: Path) -> bool:
+    """Tell whether a log is left, which a ledger that was closed in order has not."""
+    log = path.with_name(f"{path.name}-wal")
+    return log.exists() and log.stat().st_size > 0
 
 
 def _copy(path: Path, into: Path) -> bool:

@@ -64,7 +64,9 @@ class Purse:
 
     def adopt(self, of_shape: Shape, amount: int | None) -> Reservation:
         """Return the reservation of an earlier run's job: its money is set aside already."""
-        reservation = self._account.adopt(of_shape, amount or 0)
+        # What is known now counts, as in the account: see `running.account_of`.
+        amount = max(amount or 0, self._account.estimate(of_shape) or 0)
+        reservation = self._account.adopt(of_shape, amount)
         self._open.add(reservation)
         return reservation
 
@@ -80,10 +82,11 @@ class Purse:
 
         A cost above the estimate raises what is set aside for all others of the same shape.
         """
-        self._open.discard(reservation)
         if isinstance(outcome, Succeeded | Failed | Cancelled):
             succeeded = isinstance(outcome, Succeeded)
             self._account.settle(reservation, outcome.cost_usd, succeeded=succeeded)
+        if not reservation.open:
+            self._open.discard(reservation)
         estimate = self._account.estimate(reservation.shape)
         for other in self._open:
             if estimate is not None and other.shape == reservation.shape:

@@ -283,6 +283,15 @@ SELECT
 FROM attempt
 WHERE state NOT IN ('planned', 'not_billed') AND NOT (state = 'failed' AND request_id IS NULL)
 
+-- name: unsettled
+SELECT model_id, what, estimate, succeeded, count(*) FROM (
+  SELECT r.model_id, a.estimate, a.state = 'succeeded' AS succeeded, CASE WHEN json_valid(r.input)
+    THEN json_extract(r.input, '$.resolution', '$.duration', '$.generate_audio') END AS what
+  FROM attempt a JOIN row r ON r.id = a.row
+  WHERE a.cost IS NULL AND a.state NOT IN ('planned', 'not_billed')
+    AND NOT (a.state = 'failed' AND a.request_id IS NULL))
+GROUP BY model_id, what, estimate, succeeded
+
 -- name: paid_attempts
 SELECT count(*) FROM attempt
 WHERE state NOT IN ('planned', 'not_billed') AND NOT (state = 'failed' AND request_id IS NULL)

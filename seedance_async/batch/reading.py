@@ -7,7 +7,7 @@ import json
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +24,7 @@ from seedance_async.batch.entries import (
     ReadyVideo,
     RowEntry,
     RowProblem,
+    Unsettled,
 )
 from seedance_async.batch.queries import LAST_LINE, SQL, key_array
 from seedance_async.batch.schema import (
@@ -227,7 +228,7 @@ class LedgerReader:
         found = await self._all(SQL["file_owner"], file)
         return found[0][0] if found else None
 
-    async def open_jobs(self) -> AsyncIterator[OpenJob]:
+    async def open_jobs(self) -> AsyncGenerator[OpenJob, None]:
         """Stream the jobs to attach, in the order of their submission."""
         async for _, *found in self._pages(SQL["open_jobs"]):
             yield OpenJob(*found)
@@ -237,7 +238,7 @@ class LedgerReader:
         async for _, *found in self._pages(SQL["doubts"]):
             yield Doubt(*found)
 
-    async def ready_videos(self, *, final: bool = False) -> AsyncIterator[ReadyVideo]:
+    async def ready_videos(self, *, final: bool = False) -> AsyncGenerator[ReadyVideo, None]:
         """Stream what is to be downloaded, in the manifest's order; what it no longer has is last.
 
         Args:
@@ -315,6 +316,13 @@ class LedgerReader:
         """Return what all runs settled and what stays set aside."""
         (sums,) = await self._all(SQL["money"])
         return Money(*sums)
+
+    async def unsettled(self) -> list[Unsettled]:
+        """Return the attempts that are or may be paid for and whose cost is not known."""
+        return [
+            Unsettled(_shape(model_id, what), estimate, succeeded, count)
+            for model_id, what, estimate, succeeded, count in await self._all(SQL["unsettled"])
+        ]
 
     async def paid_attempts(self) -> int:
         """Return how many attempts of all runs are paid for, or may be."""

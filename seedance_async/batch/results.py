@@ -178,6 +178,8 @@ def _stamp(seconds: float | None) -> str | None:
 
 _encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(", ", ": ")).encode
 _drafts: Final = itertools.count()
+_ABANDONED: Final = 600.0
+"""Seconds after which a draft that nobody writes to is a dead process's."""
 
 
 async def write_lines(
@@ -224,7 +226,13 @@ class _Draft:
         self._file: BinaryIO | None = None
 
     def open(self) -> None:
+        """Begin, and remove what killed processes left behind some time ago."""
         self._file = self._path.open("wb")
+        now = self._path.stat().st_mtime
+        for other in self._path.parent.glob(f".{self._target.name}.*"):
+            with suppress(OSError):
+                if now - other.stat().st_mtime > _ABANDONED:
+                    other.unlink()
 
     def write(self, records: Sequence[Mapping[str, object]]) -> None:
         """Append."""

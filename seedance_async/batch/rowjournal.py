@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import assert_never
 
+import attrs
+
 from seedance_async.batch.edges import RowState
 from seedance_async.batch.ledger import Ledger
 from seedance_async.batch.stops import is_account_trouble
-from seedance_async.errors import LedgerError
+from seedance_async.errors import IdTakenError, LedgerError
 from seedance_async.jobs import (
     Cancelled,
     Failed,
@@ -20,10 +22,26 @@ from seedance_async.jobs import (
 )
 from seedance_async.models import Request
 
-__all__ = ["Moved", "RowJournal", "state_of"]
+__all__ = ["RowJournal", "Step", "state_of"]
 
-Moved = Callable[[str, RowState, str, str | None], None]
-"""Told once a row's new state is on disk: its key, the state, a detail, and the job's id."""
+
+@attrs.frozen
+class Step:
+    """A row's new state, which is on disk.
+
+    Attributes:
+        key: The row's.
+        state: Where it stands now.
+        detail: What a person wants to know of it.
+        request_id: The job's, once known.
+        outcome: How the job ended, if it did.
+    """
+
+    key: str
+    state: RowState
+    detail: str = ""
+    request_id: str | None = None
+    outcome: Outcome | None = None
 
 
 class RowJournal:
@@ -33,7 +51,7 @@ class RowJournal:
 
     Args:
         ledger: Open for writing.
-        begins: Told of a row whose POST can no longer be taken back; a text refuses it.
+        begins: Asked just before a POST leaves, which can be taken back no more; a text refuses.
         moved: Told of each step, once it is on disk.
         trouble: Told when a word could not be written.
     """
@@ -43,43 +61,43 @@ class RowJournal:
         ledger: Ledger,
         *,
         begins: Callable[[str], str | None],
-        moved: Moved,
+        moved: Callable[[Step], None],
         trouble: Callable[[LedgerError], None],
     ) -> None:
         self._ledger = ledger
         self._begins = begins
         self._moved = moved
         self._trouble = trouble
-        self.shut = False
-        """Set when the run submits no more: a POST that has not left is refused."""
 
     async def submitting(self, tag: str, request: Request) -> None:
         """Write down that a POST is about to leave.
 
         Raises:
-            LedgerError: The run submits no more, or the disk refuses: nothing may be sent.
+            LedgerError: The run refuses it, or the disk: nothing may be sent.
         """
-        if self.shut:
-            raise LedgerError(f"the batch submits no more; row {tag!r} stays planned")
         if (refusal := self._begins(tag)) is not None:
             raise LedgerError(refusal)
         await self._write(self._ledger.submitting(tag, request))
-        self._moved(tag, RowState.SUBMITTING, "", None)
+        self._moved(Step(tag, RowState.SUBMITTING))
 
     async def not_sent(self, tag: str, why: str) -> None:
         """Write down that nothing was accepted."""
         await self._write(self._ledger.not_sent(tag, why))
-        self._moved(tag, RowState.PLANNED, why, None)
+        self._moved(Step(tag, RowState.PLANNED, why))
 
     async def accepted(self, tag: str, request_id: str) -> None:
-        """Write down the id of a job that may be billed."""
-        await self._write(self._ledger.accepted(tag, request_id))
-        self._moved(tag, RowState.SUBMITTED, "", request_id)
+        """Write down the id of a job that may be billed; one that is another row's is a doubt."""
+        try:
+            await self._write(self._ledger.accepted(tag, request_id))
+        except IdTakenError as error:
+            await self.in_doubt(tag, str(error))
+        else:
+            self._moved(Step(tag, RowState.SUBMITTED, request_id=request_id))
 
     async def in_doubt(self, tag: str, why: str) -> None:
         """Write down that nobody knows whether there is a job."""
         await self._write(self._ledger.in_doubt(tag, why))
-        self._moved(tag, RowState.IN_DOUBT, why, None)
+        self._moved(Step(tag, RowState.IN_DOUBT, why))
 
     async def finished(self, tag: str, outcome: Outcome) -> None:
         """Write down how it ended, and what it cost."""
@@ -89,11 +107,13 @@ class RowJournal:
             return
         await self._write(self._ledger.finished(tag, outcome))
         state, detail = state_of(outcome)
-        self._moved(tag, state, detail, outcome.request_id)
+        self._moved(Step(tag, state, detail, outcome.request_id, outcome))
 
     async def _write(self, word: Awaitable[None]) -> None:
         try:
             await word
+        except IdTakenError:
+            raise
         except LedgerError as error:
             self._trouble(error)
             raise

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from contextlib import nullcontext
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, TypeAlias
 
 import attrs
@@ -14,12 +13,18 @@ from seedance_async.batch.edges import RowState
 from seedance_async.batch.entries import OpenJob, PlannedRow, ReadyVideo
 from seedance_async.batch.ledger import Ledger
 from seedance_async.batch.purse import Purse
-from seedance_async.batch.rowjournal import RowJournal, state_of
+from seedance_async.batch.rowjournal import RowJournal, Step, state_of
 from seedance_async.batch.stops import Stop, StopReason, is_account_trouble, stop_of
 from seedance_async.budget import Reservation
-from seedance_async.errors import ApiError, LedgerError, SeedanceError, SubmissionInDoubtError
+from seedance_async.errors import (
+    ApiError,
+    BudgetExceededError,
+    LedgerError,
+    SeedanceError,
+    SubmissionInDoubtError,
+)
 from seedance_async.handle import Job
-from seedance_async.jobs import CancelResult, ErrorInfo, InProgress, Outcome, Succeeded
+from seedance_async.jobs import ErrorInfo, InProgress, Outcome, Succeeded
 from seedance_async.models import Request, Shape, shape
 from seedance_async.session import Session
 from seedance_async.supervisor import is_cancelled
@@ -28,13 +33,14 @@ __all__ = ["Listener", "RowUnderWay", "Rows"]
 
 logger = logging.getLogger("seedance_async")
 
-_Work: TypeAlias = Coroutine[Any, Any, None]
+_Work: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 _CANCELS: Final = 8
 """Cancel attempts at once."""
 _CANCEL_TIME: Final = 10.0
-"""Seconds for all cancel attempts together; what is left then is detached."""
+"""Seconds for all cancel attempts of those who are let go together; the rest is detached."""
 _LEFT: Final = "the batch was left; the same command comes back to it"
+_SHUT: Final = "the batch submits no more, so nothing was sent; the row stays planned"
 
 
 @attrs.define(eq=False)
@@ -45,7 +51,8 @@ class RowUnderWay:
         line: In the manifest; None if it is no longer there, or not known.
         shape: What it is reckoned by.
         reservation: Its money, from just before its POST; None: nothing is set aside.
-        unaffordable: Why its POST did not leave, for lack of money.
+        held_back: Whether its POST was refused here, which is no trouble of the ledger's.
+        unaffordable: Why, if it was for lack of money.
         job: Its handle, once accepted or attached.
         task: Which brings it there.
     """
@@ -56,6 +63,7 @@ class RowUnderWay:
     state: RowState
     shape: Shape
     reservation: Reservation | None = None
+    held_back: bool = False
     unaffordable: Stop | None = None
     job: Job | None = None
     task: asyncio.Task[None] | None = None
@@ -106,8 +114,9 @@ class Rows:
         self._follow_closely = follow_closely
         self._under_way: dict[str, RowUnderWay] = {}
         self._waiting: set[str] = set()
-        self._leaving = False
-        self._cancelling = False
+        self._broke: set[str] = set()
+        self._ended = 0
+        self._shut = False
         self.changed = asyncio.Event()
         """Set whenever a row begins, moves on, or is over."""
         self.denied: ErrorInfo | None = None
@@ -131,33 +140,48 @@ class Rows:
         """Start a planned row."""
         under_way = RowUnderWay(row.key, row.line, row.model_id, RowState.PLANNED, shape(request))
         self._waiting.add(row.key)
-        self._start(group, under_way, self._submit(under_way, request))
+        self._start(group, under_way, lambda: self._submit(under_way, request))
 
     def attach(self, group: asyncio.TaskGroup, job: OpenJob, of_shape: Shape) -> None:
         """Come back to a job of an earlier run; it may exceed the pool."""
         state = RowState.TIMED_OUT if job.timed_out else RowState.SUBMITTED
         under_way = RowUnderWay(job.key, None, job.model_id, state, of_shape)
         under_way.reservation = self._purse.adopt(of_shape, job.estimate)
-        self._start(group, under_way, self._come_back(under_way, job))
+        self._start(group, under_way, lambda: self._come_back(under_way, job))
 
     def _start(self, group: asyncio.TaskGroup, row: RowUnderWay, work: _Work) -> None:
         self._under_way[row.key] = row
-        row.task = group.create_task(work, name=f"seedance_async row {row.key}")
+        row.task = group.create_task(
+            self._to_its_end(row, work), name=f"seedance_async row {row.key}"
+        )
         row.task.add_done_callback(lambda _task: self._over(row))
+
+    async def _to_its_end(self, row: RowUnderWay, work: _Work) -> None:
+        """Let no error of one row reach the others (promise 5)."""
+        try:
+            await work()
+        except Exception as error:
+            logger.exception("row %s is no longer followed; the next run comes back to it", row.key)
+            self._listener.stop(stop_of(error) or Stop(StopReason.BUG, str(error)))
 
     def _over(self, row: RowUnderWay) -> None:
         del self._under_way[row.key]
         self._waiting.discard(row.key)
+        self._ended += 1
         self.changed.set()
 
     # --- what the journal tells ------------------------------------------------------------
 
     def begins(self, key: str) -> str | None:
         """Set a row's money aside just before its POST; or say why it must not leave."""
-        row = self._under_way[key]
+        row = self._under_way.get(key)
+        if row is None or self._shut:
+            if row is not None:
+                row.held_back = True
+            return _SHUT
         found = self._purse.reserve(row.shape)
         if isinstance(found, Stop):
-            row.unaffordable = found
+            row.held_back, row.unaffordable = True, found
             return found.message
         row.reservation = found
         if self._purse.knows_price(row.shape):
@@ -166,16 +190,24 @@ class Rows:
         self.changed.set()
         return None
 
-    def moved(self, row: RowUnderWay, state: RowState, request_id: str | None) -> None:
-        """Take note of a row's new state, which is on disk."""
-        row.state = state
-        refused = state is RowState.FAILED and request_id is None
-        if (refused or state is RowState.PLANNED) and row.reservation is not None:
+    def moved(self, row: RowUnderWay, step: Step) -> None:
+        """Take note of a row's new state, and settle its money."""
+        row.state = step.state
+        refused = step.state is RowState.FAILED and step.request_id is None
+        if refused or step.state is RowState.PLANNED:
+            self._give_back(row)
+        elif step.outcome is not None and row.reservation is not None:
+            self._purse.settle(row.reservation, step.outcome)
+        if step.state is RowState.PLANNED:
+            self._waiting.add(row.key)
+            if self._shut:
+                self._take_back(row)
+        self.changed.set()
+
+    def _give_back(self, row: RowUnderWay) -> None:
+        if row.reservation is not None:
             self._purse.give_back(row.reservation)
             row.reservation = None
-        if state is RowState.PLANNED:
-            self._waiting.add(row.key)
-        self.changed.set()
 
     # --- one row ---------------------------------------------------------------------------
 
@@ -187,20 +219,8 @@ class Rows:
                 return
         await self._follow(row, job)
 
-    async def _afford(self, row: RowUnderWay) -> bool:
-        """Wait for money for a row that found none; False if that was not it, or none will come."""
-        if row.unaffordable is None:
-            return False
-        stop, row.unaffordable = row.unaffordable, None
-        while not self._purse.affords(row.shape):
-            if len(self) == self.waiting:  # nothing is under way that could give money back
-                self._listener.stop(stop)
-                return False
-            self.changed.clear()
-            await self.changed.wait()
-        return True
-
     async def _try(self, row: RowUnderWay, request: Request) -> Job | None:
+        row.held_back, row.unaffordable = False, None
         try:
             return await self._session.submit(request, tag=row.key, journal=self._journal)
         except SubmissionInDoubtError:
@@ -211,13 +231,44 @@ class Rows:
             self._listener.stop(
                 Stop(StopReason.BUG, f"the submission of row {row.key!r} was cancelled by others")
             )
+        except BudgetExceededError as error:  # the session's own, beside the batch's
+            row.held_back, row.unaffordable = (
+                True,
+                Stop(StopReason.BUDGET, str(error), error.info()),
+            )
         except Exception as error:
             if not isinstance(error, SeedanceError):
                 logger.exception("row %s broke; please report it", row.key)
             stop = stop_of(error)
-            if stop is not None and row.unaffordable is None:
+            if stop is not None and not row.held_back:
                 self._listener.stop(stop)
+        if row.state is RowState.PLANNED:
+            self._give_back(row)
+            self._waiting.add(row.key)
         return None
+
+    async def _afford(self, row: RowUnderWay) -> bool:
+        """Wait for money for a row that found none; False if that was not it, or none will come.
+
+        Money comes back from rows that end; once all that are under way wait for it, none does.
+        """
+        stop = row.unaffordable
+        if stop is None:
+            return False
+        self._broke.add(row.key)
+        self.changed.set()
+        try:
+            ended = self._ended
+            # Of the session's own budget the purse knows nothing: wait for a row to end.
+            while not self._purse.affords(row.shape) or (stop.error and ended == self._ended):
+                if len(self._broke) == len(self):
+                    self._listener.stop(stop)
+                    return False
+                self.changed.clear()
+                await self.changed.wait()
+            return True
+        finally:
+            self._broke.discard(row.key)
 
     async def _come_back(self, row: RowUnderWay, job: OpenJob) -> None:
         handle = self._session.attach(
@@ -229,10 +280,10 @@ class Rows:
 
     async def _follow(self, row: RowUnderWay, job: Job) -> None:
         """Wait for a job's end; what it is has been written down by then."""
+        if row.state is RowState.IN_DOUBT:  # its id is another row's
+            return
         row.job = job
-        if self._leaving:
-            await self._cancel(row)
-            await self._let_go(row)
+        self.changed.set()
         try:
             outcome = await self._outcome(row, job)
             if row.state is not state_of(outcome)[0]:  # it was over before it was attached
@@ -242,8 +293,6 @@ class Rows:
         except SeedanceError as error:
             self._deny(row, error)
             return
-        if row.reservation is not None:
-            self._purse.settle(row.reservation, outcome)
         if isinstance(outcome, Succeeded) and self._listener.success is not None:
             more = tuple(url for url in outcome.output.video_urls() if url != outcome.video_url)
             self._listener.success(ReadyVideo(row.key, outcome.request_id, outcome.video_url, more))
@@ -267,43 +316,54 @@ class Rows:
 
     # --- letting go ------------------------------------------------------------------------
 
-    def take_back(self) -> None:
-        """Leave the rows planned whose POST has not begun."""
-        current = asyncio.current_task()
+    def shut(self) -> None:
+        """Let no more POST leave; rows that wait for one stay planned, now or when it comes back.
+
+        May be repeated.
+        """
+        self._shut = True
         for key in self._waiting:
-            task = self._under_way[key].task
-            if task is not None and task is not current:
-                task.cancel()
+            self._take_back(self._under_way[key])
+
+    def _take_back(self, row: RowUnderWay) -> None:
+        if row.task is not None and row.task is not asyncio.current_task():
+            row.task.cancel()
 
     async def let_go(self, *, cancel: bool) -> None:
-        """Detach all jobs, those too that are accepted later.
+        """Detach every job, until no row is under way; what is being posted is awaited first.
 
         Args:
-            cancel: Try first, once, to cancel what is not known to be in progress, all together
-                within 10 s.
+            cancel: Try first, once, to cancel what is not known to be in progress.
         """
-        self._leaving = True
-        self._cancelling = cancel
-        jobs = [row for row in self._under_way.values() if row.job is not None]
+        tried: set[str] = set()
+        while self._under_way:
+            jobs = [row for row in self._under_way.values() if row.job and row.key not in tried]
+            tried.update(row.key for row in jobs)
+            if cancel:
+                await self._cancel_all([row.job for row in jobs if row.job is not None])
+            for row in jobs:
+                if row.job is not None and not row.job.done():
+                    await row.job.detach(_LEFT)
+            self.changed.clear()
+            if self._under_way and not any(
+                row.job and row.key not in tried for row in self._under_way.values()
+            ):
+                await self.changed.wait()
+
+    async def _cancel_all(self, jobs: Sequence[Job]) -> None:
+        bound = asyncio.Semaphore(_CANCELS)
+
+        async def cancel(job: Job) -> None:
+            async with bound:
+                if not job.done() and not isinstance(job.status, InProgress):
+                    await job.cancel()
+
         try:
             async with asyncio.timeout(_CANCEL_TIME):
-                bound = asyncio.Semaphore(_CANCELS)
-                await asyncio.gather(*(self._cancel(row, bound) for row in jobs))
+                ends = await asyncio.gather(*map(cancel, jobs), return_exceptions=True)
         except TimeoutError:
             logger.warning("not all cancels were answered in time; the rest is detached")
-        for row in jobs:
-            await self._let_go(row)
-
-    async def _cancel(self, row: RowUnderWay, bound: asyncio.Semaphore | None = None) -> None:
-        job = row.job
-        if not self._cancelling or job is None:
-            return
-        async with bound or nullcontext():
-            if job.done() or isinstance(job.status, InProgress):
-                return
-            if await job.cancel() is CancelResult.CANCELLED:
-                await job.wait()
-
-    async def _let_go(self, row: RowUnderWay) -> None:
-        if row.job is not None and not row.job.done():
-            await row.job.detach(_LEFT)
+        else:
+            for error in ends:
+                if isinstance(error, Exception):
+                    logger.info("a cancel broke off: %s", error)

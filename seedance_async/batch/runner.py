@@ -11,6 +11,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
+from contextlib import aclosing
 from pathlib import Path
 from typing import Final
 
@@ -18,18 +19,19 @@ import attrs
 
 from seedance_async.batch.downloading import Downloads
 from seedance_async.batch.edges import RowState
+from seedance_async.batch.entries import PlannedRow
 from seedance_async.batch.ledger import Ledger
 from seedance_async.batch.planning import request_of
 from seedance_async.batch.purse import Purse
 from seedance_async.batch.report import BatchReport, Glance, RowChange
 from seedance_async.batch.results import write_results
-from seedance_async.batch.rowjournal import RowJournal
+from seedance_async.batch.rowjournal import RowJournal, Step
 from seedance_async.batch.rows import Listener, Rows, RowUnderWay
 from seedance_async.batch.selection import ALL, Selection, planned_rows
 from seedance_async.batch.stops import Stop, StopReason, stop_of, worse
 from seedance_async.budget import Account
 from seedance_async.download import DownloadRules
-from seedance_async.errors import LedgerError
+from seedance_async.errors import InvalidRequestError, LedgerError
 from seedance_async.models import RawRequest, shape
 from seedance_async.session import Session
 from seedance_async.supervisor import see_through
@@ -40,6 +42,16 @@ logger = logging.getLogger("seedance_async")
 
 _AHEAD: Final = 8
 """Rows that may wait for a slot: enough to keep the pool fed, few to take back."""
+_OF_DOWNLOADS: Final = frozenset({RowState.SUCCEEDED, RowState.DOWNLOADED})
+_ENDS: Final = frozenset(
+    {
+        *_OF_DOWNLOADS,
+        RowState.FAILED,
+        RowState.CANCELLED,
+        RowState.TIMED_OUT,
+        RowState.LOST,
+    }
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -56,11 +68,13 @@ class Wishes:
     """
 
     selection: Selection = ALL
-    max_videos: int | None = None
+    max_videos: int | None = attrs.field(
+        default=None, validator=attrs.validators.optional(attrs.validators.ge(1))
+    )
     download: bool = True
     retry_downloads: bool = False
     rules: DownloadRules = attrs.field(factory=DownloadRules)
-    max_downloads: int = 4
+    max_downloads: int = attrs.field(default=4, validator=attrs.validators.ge(1))
 
 
 class Batch:
@@ -100,9 +114,7 @@ class Batch:
             moved=self._moved,
             trouble=self._troubled,
         )
-        self._journal = RowJournal(
-            ledger, begins=self._begins, moved=self._moved, trouble=self._troubled
-        )
+        journal = RowJournal(ledger, begins=self._begins, moved=self._moved, trouble=self._troubled)
         listener = Listener(
             step=self._step,
             success=self._downloads.add if wishes.download else None,
@@ -111,7 +123,7 @@ class Batch:
         self._rows = Rows(
             session,
             ledger,
-            self._journal,
+            journal,
             self._purse,
             listener,
             follow_closely=on_change is not None,
@@ -147,7 +159,7 @@ class Batch:
         """Submit no more, cancel what is still queued, detach the rest, and download no more.
 
         `run` then returns as soon as the POSTs under way are answered and written down. Each job
-        that is not known to be in progress gets one cancel attempt, all together within 10 s.
+        that is not known to be in progress gets one cancel attempt, within 10 s.
         """
         self._cancels = True
         self._leave_for("the batch was left")
@@ -196,17 +208,27 @@ class Batch:
 
     async def _begin(self, group: asyncio.TaskGroup) -> None:
         """Come back to what earlier runs left, then start one planned row after another."""
-        async for job in self._ledger.open_jobs():
-            if self._leave.is_set():
-                return
-            request = RawRequest(job.model_id, json.loads(job.input_json))
-            self._rows.attach(group, job, shape(request))
+        async with aclosing(self._ledger.open_jobs()) as jobs:
+            async for job in jobs:
+                if self._leave.is_set():
+                    return
+                request = RawRequest(job.model_id, json.loads(job.input_json))
+                self._rows.attach(group, job, shape(request))
         if self._wishes.download:
             await self._downloads.load()
-        async for row in planned_rows(self._ledger, self._wishes.selection):
-            if not await self._room():
-                return
-            self._rows.submit(group, row, request_of(row))
+        async with aclosing(planned_rows(self._ledger, self._wishes.selection)) as planned:
+            async for row in planned:
+                if not await self._room():
+                    return
+                self._submit(group, row)
+
+    def _submit(self, group: asyncio.TaskGroup, row: PlannedRow) -> None:
+        try:
+            request = request_of(row)
+        except InvalidRequestError as error:  # planned by a version with other rules
+            logger.error("row %s stays planned; give it a new key: %s", row.key, error)  # noqa: TRY400
+            return
+        self._rows.submit(group, row, request)
 
     async def _room(self) -> bool:
         """Wait until one more row may start; False: none may."""
@@ -220,8 +242,7 @@ class Batch:
     def _stop_for(self, stop: Stop) -> None:
         """Submit no more; rows whose POST has not begun stay planned."""
         self._stop = worse(self._stop, stop)
-        self._journal.shut = True
-        self._rows.take_back()
+        self._rows.shut()
         self._rows.changed.set()
 
     def _troubled(self, error: LedgerError) -> None:
@@ -231,29 +252,39 @@ class Batch:
         await self._leave.wait()
         for loop in downloads:
             loop.cancel()
-        await self._rows.let_go(cancel=self._cancels)
+        try:
+            await self._rows.let_go(cancel=self._cancels)
+        except Exception:
+            logger.exception("what runs could not be let go; please report it")
 
     # --- what is told ----------------------------------------------------------------------
 
     def _begins(self, key: str) -> str | None:
         return self._rows.begins(key)
 
-    def _moved(self, key: str, state: RowState, detail: str, request_id: str | None) -> None:
+    def _moved(self, step: Step) -> None:
         """Count a step that is on disk, and tell it."""
-        row = self._rows.find(key)
-        before = RowState.SUCCEEDED if row is None else row.state  # else a download of before
+        row = self._rows.find(step.key)
+        before = RowState.SUCCEEDED if row is None else row.state
+        if step.state is RowState.SUBMITTED and before in _ENDS:
+            return  # an id that could be written only after its job's end
+        if row is None and step.state not in _OF_DOWNLOADS:
+            return  # a late word about a row that is followed no more
+        self._count(before, step.state)
+        if row is not None:
+            self._rows.moved(row, step)
+        line, model_id = (None, "") if row is None else (row.line, row.model_id)
+        self._say(RowChange(step.key, line, model_id, step.state, step.detail, step.request_id))
+
+    def _count(self, before: RowState, state: RowState) -> None:
         self._counts[before] -= 1
         self._counts[state] += 1
         if state is RowState.SUBMITTING:
             self._left -= 1
         elif state is RowState.PLANNED:
             self._left += 1
-        elif state is RowState.SUBMITTED and before is not state:
-            self._submitted += 1
-        if row is not None:
-            self._rows.moved(row, state, request_id)
-        line, model_id = (None, "") if row is None else (row.line, row.model_id)
-        self._say(RowChange(key, line, model_id, state, detail, request_id))
+        submitted = before is RowState.SUBMITTING and state in (RowState.SUBMITTED, *_ENDS)
+        self._submitted += submitted and state is not RowState.FAILED
 
     def _step(self, row: RowUnderWay, detail: str) -> None:
         request_id = None if row.job is None else row.job.request_id
@@ -286,7 +317,9 @@ class Batch:
             downloaded=self._downloads.downloaded,
             to_download=to_download,
             not_downloadable=not_downloadable,
-            money=await ledger.money(),
+            money=attrs.evolve(
+                await ledger.money(), settled=self._purse.settled, reserved=self._purse.reserved
+            ),
             stop=self._stop,
             denied=self._rows.denied,
             storage_trouble=self._downloads.storage_trouble or trouble,

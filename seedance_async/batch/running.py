@@ -47,6 +47,9 @@ async def run_batch(
     became of each row. It installs no signals and asks nobody: what it spends is bounded by
     `budget`, `max_videos` and the rows.
 
+    A ledger that cannot be written, or doubts in a row, stop the session's submitting for whatever
+    else it does too, until `session.reopen()`.
+
     Cancelled, it submits no more, waits until the POSTs under way are answered and written down,
     detaches what runs, and passes the cancellation on: the same call comes back to it.
 
@@ -111,8 +114,20 @@ async def run_batch(
 
 
 async def account_of(ledger: Ledger, budget: Budget | None) -> Account:
-    """Return the account of all runs of a ledger so far."""
+    """Return the account of all runs of a ledger so far.
+
+    What is not settled is reckoned by what is known now: a run without a price, or with one that
+    was too low, leaves nothing for a later budget to overlook.
+    """
     money = await ledger.money()
-    return Account(
+    account = Account(
         budget, settled=money.settled, reserved=money.reserved, dearest=await ledger.dearest()
     )
+    for attempts in await ledger.unsettled():
+        estimate = account.estimate(attempts.shape) or 0
+        more = max(0, estimate - (attempts.estimate or 0)) * attempts.count
+        if attempts.succeeded:
+            account.settled += more
+        else:
+            account.reserved += more
+    return account

@@ -18,6 +18,7 @@ __all__ = [
     "check_current",
     "check_keys",
     "check_version",
+    "check_whole",
     "connect",
     "explain",
     "migrate",
@@ -34,7 +35,7 @@ MIGRATIONS: Final[Mapping[int, str]] = {
 
 _BUSY: Final = 10.0
 """Seconds to wait for another connection's lock, such as a curious person's sqlite3 shell."""
-_CACHE_KIB: Final = 16_000
+_CACHE_KIB: Final = 8_000
 _WAL_BYTES: Final = 64 << 20
 """What a checkpoint leaves of a log that a plan made large."""
 
@@ -124,6 +125,20 @@ def explain(path: Path, error: Exception) -> LedgerError:
     else:
         advice = "Nothing was changed by this step"
     return LedgerError(f"the ledger {path}: {reason}. {advice}")
+
+
+def check_whole(connection: sqlite3.Connection, path: Path) -> None:
+    """Look whether a database is damaged; some 4 s for a million rows.
+
+    It is for one that was not closed in order. A killed process leaves it sound; a copy made while
+    a batch wrote may not be, and would fail later, in words that help nobody.
+
+    Raises:
+        LedgerError: It is damaged.
+    """
+    ((found,),) = connection.execute("PRAGMA integrity_check(1)").fetchall()
+    if found != "ok":
+        raise explain(path, sqlite3.DatabaseError(f"database disk image is malformed: {found}"))
 
 
 def read_meta(connection: sqlite3.Connection) -> dict[str, str]:

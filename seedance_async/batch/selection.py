@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 import attrs
 
@@ -66,7 +66,9 @@ async def select(
     return Selection(through, keys)
 
 
-async def planned_rows(ledger: LedgerReader, selection: Selection) -> AsyncIterator[PlannedRow]:
+async def planned_rows(
+    ledger: LedgerReader, selection: Selection
+) -> AsyncGenerator[PlannedRow, None]:
     """Stream the selected rows that are planned, in the manifest's order, each once.
 
     A row that is planned again meanwhile, because nothing was sent, does not come again.

@@ -29,7 +29,7 @@ __all__ = ["Staging", "StagingStoppedError"]
 
 _STAGING: Final = load(Path(__file__).with_name("staging.sql"))
 _INDEXES: Final = ("row_key", "row_line", "row_state", "row_fold")
-_CACHE_KIB: Final = 16_000
+_CACHE_KIB: Final = 8_000
 _CHUNK: Final = 1000
 """Rows in memory at once."""
 

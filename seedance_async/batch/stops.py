@@ -7,12 +7,14 @@ from enum import StrEnum
 import attrs
 
 from seedance_async.errors import (
+    ApiError,
     AuthenticationError,
     BudgetExceededError,
     InsufficientBalanceError,
     LedgerError,
     RateLimitedError,
     SeedanceError,
+    SessionClosedError,
     SubmittingStoppedError,
     TransportError,
 )
@@ -96,26 +98,31 @@ def stop_of(error: Exception) -> Stop | None:
             ErrorInfo(type(error).__name__, repr(error)),
         )
     reason = _reason(error)
-    return None if reason is None else Stop(reason, str(error), error.info())
+    if reason is None:
+        return None
+    # The session's own way out, reopen(), is none for a batch, which stops.
+    told = error.cause.sentence if isinstance(error, SubmittingStoppedError) else str(error)
+    return Stop(reason, told, error.info())
+
+
+_REASONS: tuple[tuple[type[SeedanceError], StopReason | None], ...] = (
+    # the first that fits: subclasses before their bases
+    (AuthenticationError, StopReason.ACCOUNT),
+    (InsufficientBalanceError, StopReason.ACCOUNT),
+    (RateLimitedError, StopReason.LIMITED),
+    (ApiError, None),  # it is about this row
+    (BudgetExceededError, StopReason.BUDGET),
+    (LedgerError, StopReason.LEDGER),
+    (SessionClosedError, StopReason.INTERRUPTED),
+)
 
 
 def _reason(error: SeedanceError) -> StopReason | None:
-    match error:
-        case SubmittingStoppedError(cause=cause) if is_account_trouble(cause):
+    if isinstance(error, SubmittingStoppedError):
+        if is_account_trouble(error.cause):
             return StopReason.ACCOUNT
-        case SubmittingStoppedError(cause=cause) if cause.kind == LedgerError.__name__:
-            return StopReason.LEDGER
-        case SubmittingStoppedError():
-            return StopReason.BRAKE
-        case AuthenticationError() | InsufficientBalanceError():
-            return StopReason.ACCOUNT
-        case BudgetExceededError():
-            return StopReason.BUDGET
-        case LedgerError():
-            return StopReason.LEDGER
-        case RateLimitedError():
-            return StopReason.LIMITED
-        case TransportError(sent=False):
-            return StopReason.UNREACHABLE
-        case _:
-            return None
+        unwritten = error.cause.kind == LedgerError.__name__
+        return StopReason.LEDGER if unwritten else StopReason.BRAKE
+    if isinstance(error, TransportError) and not error.sent:
+        return StopReason.UNREACHABLE
+    return next((reason for kind, reason in _REASONS if isinstance(error, kind)), StopReason.BUG)

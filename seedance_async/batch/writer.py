@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from seedance_async.batch.schema import explain
-from seedance_async.errors import LedgerError
+from seedance_async.errors import LedgerClosedError, LedgerError
 from seedance_async.supervisor import see_through
 
 __all__ = ["Work", "Writer"]
@@ -115,7 +115,7 @@ class Writer:
 
     async def _put(self, work: Work[T], *, alone: bool) -> T:
         if not self._open:
-            raise LedgerError(f"the ledger {self.path} is closed; nothing was written")
+            raise LedgerClosedError(f"the ledger {self.path} is closed; nothing was written")
         future: asyncio.Future[T] = self._loop.create_future()
         change = _Change(work, future, alone=alone)
         self._pending += 1

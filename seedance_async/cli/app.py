@@ -25,7 +25,8 @@ __all__ = ["COMMANDS", "make_app", "run"]
 
 COMMANDS: Final = {
     "generate": "Generate one video (paid, or --simulate).",
-    "demo": "Eight videos of three models on a simulator: no token, no money.",
+    "batch": "Generate a video for each row of a manifest (paid, or --simulate).",
+    "demo": "A batch of forty videos on a simulator: no token, no money.",
     "wait": "Come back to a job by its id or FILE.job.json, and download its video.",
     "status": "Say what a job is doing.",
     "result": "Print the URL of a finished job's video.",

@@ -81,8 +81,8 @@ def find_service() -> Service:
         return Service(base_url, find_token(None, os.environ, Path.home()))
     except CredentialsError as error:
         raise CredentialsError(
-            f"{error} To try without a token and without cost, add --simulate to `generate`, or "
-            f"run `seedance-async demo`."
+            f"{error} To try without a token and without cost, add --simulate to `generate` or "
+            f"`batch`, or run `seedance-async demo`."
         ) from error
 
 

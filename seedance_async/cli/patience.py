@@ -23,13 +23,18 @@ class Patience:
         float,
         Parameter(
             group=_GROUP,
+            metavar="SECONDS",
             show_default=True,
             help="Seconds to wait; the job runs on then, and `wait` comes back to it.",
         ),
     ] = 1800.0
     poll_interval: Annotated[
         float | None,
-        Parameter(group=_GROUP, help="Seconds between two polls; else 2, growing to 5."),
+        Parameter(
+            group=_GROUP,
+            metavar="SECONDS",
+            help="Seconds between two polls; else 2, growing to 5.",
+        ),
     ] = None
 
     def check(self) -> None:

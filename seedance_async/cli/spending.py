@@ -1,7 +1,9 @@
 """Consent: nothing is paid for unless somebody said so."""
 
 import sys
-from typing import Annotated
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, TextIO
 
 import attrs
 from cyclopts import Group, Parameter
@@ -58,19 +60,36 @@ FREE = Spending()
 """The default of every command."""
 
 
-def ask(what: str) -> None:
+def ask(what: str, *, stdin_is_taken: bool = False) -> None:
     """Ask on the terminal whether to spend.
+
+    Args:
+        what: What for, and how much.
+        stdin_is_taken: Standard input is data, so the terminal itself is asked.
 
     Raises:
         CommandError: The answer is no, or nobody can answer.
     """
     tell(what)
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise CommandError(
-            "this would spend money and nobody can be asked: add --yes to spend, or --simulate to "
-            "try it without cost. Nothing was sent."
-        )
-    console().print("Continue? \\[y/N] ", end="", style="bold", highlight=False)
-    sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-        raise CommandError("not confirmed: nothing was sent, nothing is paid.")
+    with ExitStack() as stack:
+        source: TextIO | None = sys.stdin
+        if stdin_is_taken:
+            source = _open_terminal(stack)
+        if source is None or not (source.isatty() and sys.stderr.isatty()):
+            raise CommandError(
+                "this would spend money and nobody can be asked: add --yes to spend, or "
+                "--simulate to try it without cost. Nothing was sent."
+            )
+        console().print("Continue? \\[y/N] ", end="", style="bold", highlight=False)
+        sys.stderr.flush()
+        if source.readline().strip().lower() not in {"y", "yes"}:
+            raise CommandError("not confirmed: nothing was sent, nothing is paid.")
+
+
+def _open_terminal(stack: ExitStack) -> TextIO | None:
+    """Open the terminal that the process belongs to; None if there is none."""
+    name = "CON" if sys.platform == "win32" else "/dev/tty"
+    try:
+        return stack.enter_context(Path(name).open(encoding="utf-8", errors="replace"))
+    except OSError:
+        return None

@@ -44,6 +44,8 @@ CASES: list[tuple[errors.SeedanceError, Exit]] = [
     (errors.DownloadError("no", url="u", retryable=False), Exit.FAILED),
     (errors.StorageError("no", url="u", retryable=True), Exit.UNWRITABLE),
     (errors.LedgerError("no"), Exit.UNWRITABLE),
+    (errors.LedgerClosedError("no"), Exit.UNWRITABLE),
+    (errors.IdTakenError("no"), Exit.UNWRITABLE),
     (errors.SessionClosedError("no"), Exit.BUG),
 ]
 

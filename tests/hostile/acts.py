@@ -30,6 +30,7 @@ __all__ = [
     "state",
     "submits",
     "trickle",
+    "until_well",
 ]
 
 CANARY = "canary-4f1c0ffee0-token-7d"
@@ -205,6 +206,15 @@ def echo(status: int, code: int) -> Act:
         "error": {"message": shown},
     }
     return answer(status, body, headers=[("X-Seen", shown), ("Location", f"/?t={CANARY}")])
+
+
+def until_well(trouble: Act, then: Act) -> Act:
+    """Do the first until the server is told that the trouble is over."""
+
+    async def act(call: Call) -> None:
+        await (then if call.server.well else trouble)(call)
+
+    return act
 
 
 def polls(*acts: Act, last: Act = completion) -> Plan:

@@ -8,6 +8,7 @@ import json
 import re
 import socket
 import struct
+import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
@@ -44,12 +45,13 @@ class Plan:
 
 @attrs.frozen
 class Received:
-    """One request as it came; header names in lower case, the body possibly cut."""
+    """One request as it came, and when; header names in lower case, the body possibly cut."""
 
     method: str
     target: str
     headers: tuple[tuple[str, str], ...]
     body: bytes = b""
+    at: float = attrs.field(factory=time.monotonic, eq=False)
 
     @property
     def path(self) -> str:
@@ -162,6 +164,9 @@ class HostileServer:
         strange: Requests that no client should make.
         resets: So many of the next connections are reset before a byte is read.
         close_after: Seconds after an answer until the connection is closed without a word, if set.
+        catalog: What a GET of a model meets; None: no client should make one.
+        browsed: Such GETs, which are not among the received.
+        well: For acts that ask: the trouble is over.
     """
 
     def __init__(self, plans: Mapping[str, Plan], *, port: int = 0) -> None:
@@ -177,6 +182,9 @@ class HostileServer:
         self.connections = 0
         self.resets = 0
         self.close_after: float | None = None
+        self.catalog: Act | None = None
+        self.browsed: list[Received] = []
+        self.well = False
         self._videos: Counter[str] = Counter()
         self._tasks: dict[asyncio.Task[Any], asyncio.StreamReader] = {}
         self._listener: asyncio.Server | None = None
@@ -215,6 +223,10 @@ class HostileServer:
         assert self._listener is not None
         self._listener.close()
         await self._listener.wait_closed()
+
+    async def listen_again(self) -> None:
+        """Take connections once more, at the same address."""
+        self._listener = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
 
     @property
     def open_connections(self) -> int:
@@ -281,6 +293,10 @@ class HostileServer:
             call.word = found["word"]
             self._videos[request.path] += 1
             return _nth(self._plan(call.word).video, self._videos[request.path], unknown)
+        if self.catalog and request.method == "GET" and _SUBMIT.fullmatch(request.path):
+            self.received.remove(request)
+            self.browsed.append(request)
+            return self.catalog
         self.strange.append(request)
         return unknown
 

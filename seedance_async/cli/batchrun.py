@@ -1,0 +1,392 @@
+"""One batch from its manifest to its report: look, ask, run, with interrupts in stages."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import sys
+from collections.abc import Collection, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from seedance_async.batch.edges import RowState
+from seedance_async.batch.forecast import forecast
+from seedance_async.batch.ledger import SIMULATOR, Ledger
+from seedance_async.batch.planning import Plan, plan_manifest
+from seedance_async.batch.report import BatchReport
+from seedance_async.batch.runner import Batch, Wishes
+from seedance_async.batch.running import account_of
+from seedance_async.batch.selection import Selection, select
+from seedance_async.budget import Budget, shown, to_micro
+from seedance_async.cli.batchboard import Board
+from seedance_async.cli.batchflags import Choice, Downloading, Pace, split
+from seedance_async.cli.batchimages import look_at_images
+from seedance_async.cli.batchplan import Outlook, take_stock
+from seedance_async.cli.batchsummary import CommandLine
+from seedance_async.cli.connection import (
+    Service,
+    embed_simulator,
+    find_service,
+    scaled_polling,
+)
+from seedance_async.cli.exits import CommandError, Exit
+from seedance_async.cli.interrupts import Interrupts
+from seedance_async.cli.patience import Patience
+from seedance_async.cli.prices import Bounds, Prices, ask_catalog
+from seedance_async.cli.progress import Progress
+from seedance_async.cli.terminal import tell
+from seedance_async.errors import CredentialsError
+from seedance_async.models import find_model
+
+if TYPE_CHECKING:
+    from seedance_async.session import Session
+    from seedance_async.simulator import Simulator
+
+__all__ = ["BatchRun", "Order", "quicken_switching"]
+
+_SHOWN: Final = 50
+
+
+@attrs.frozen(kw_only=True)
+class Order:
+    """What a person asked for; checked.
+
+    Attributes:
+        manifest: A path, or `-`.
+        folder: Where everything goes.
+        base_url: Whose jobs the ledger is about; None: an embedded simulator's.
+        simulator: To be embedded.
+        retry: The states of rows that get another attempt.
+        prices: As flags gave them.
+        command: As it was called.
+    """
+
+    manifest: str
+    folder: Path
+    base_url: str | None
+    simulator: Simulator | None
+    choice: Choice
+    retry: Collection[RowState]
+    pace: Pace
+    patience: Patience
+    bounds: Bounds
+    prices: Prices
+    downloading: Downloading
+    command: CommandLine
+
+    @property
+    def origin(self) -> str:
+        """What the ledger calls the place of its jobs."""
+        return SIMULATOR if self.base_url is None else self.base_url
+
+
+class BatchRun:
+    """A run that is prepared, asked about and then made, in calls on one event loop.
+
+    Between `prepare` and `run` the loop stands still, so that a question may block and Ctrl-C
+    ends it at once.
+    """
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self._stack = AsyncExitStack()
+        self._board = Board(download=order.downloading.download)
+        self._batch: Batch | None = None
+        # Set by `prepare`:
+        self._ledger: Ledger
+        self._session: Session | None = None
+        self._selection = Selection()
+        self._budget = Budget()
+
+    # --- before anything is sent -------------------------------------------------------------
+
+    async def prepare(self) -> Outlook:
+        """Open everything, make the plan, and return what a run would do.
+
+        With a dry run all of it happens in a copy of the folder.
+
+        Raises:
+            ManifestError: The manifest cannot be read.
+            InvalidManifestError: Rows break rules.
+            UnknownKeyError: --only names a key that is not there.
+            CommandError: Images break rules, or a budget has no price to go by.
+            SeedanceError: The ledger refuses.
+        """
+        order = self._order
+        folder = order.folder
+        if order.choice.dry_run:
+            folder = Path(self._stack.enter_context(TemporaryDirectory()))
+            await Ledger.copy(order.folder, folder)
+        self._ledger = ledger = await self._stack.enter_async_context(
+            await Ledger.open(folder, origin=order.origin)
+        )
+        if ledger.recovered and not order.choice.dry_run:
+            tell(_found_under_way(ledger.recovered, order), label="warning", style="yellow")
+        plan = await self._plan(None if order.choice.dry_run else folder / "errors.jsonl")
+        for text, rows in plan.advice.items():
+            tell(f"{text} ({rows:,} rows)", label="warning", style="yellow")
+        only = order.choice.only
+        self._selection = await select(
+            ledger, limit=order.choice.limit, only=None if only is None else split(only)
+        )
+        if order.base_url is None and order.downloading.download:
+            await ledger.forget_videos()
+        await self._open_session()
+        if not order.retry:
+            return await self._look(ledger, plan)
+        # A `no` to the question must leave the rows as they are, so a copy is asked.
+        with TemporaryDirectory() as place:
+            await Ledger.copy(folder, Path(place))
+            async with await Ledger.open(Path(place), origin=None) as copy:
+                lost = await self._retry(copy)
+                outlook = await self._look(copy, plan)
+        return attrs.evolve(outlook, stock=attrs.evolve(outlook.stock, lost_before=lost))
+
+    async def _plan(self, errors: Path | None) -> Plan:
+        order = self._order
+        with Progress() as progress:
+            if progress.live:
+                progress.change("reading the manifest")
+            return await plan_manifest(
+                self._ledger,
+                order.manifest,
+                model=order.choice.model,
+                ignore_columns=split(order.choice.ignore_columns or ()),
+                skip_invalid=order.choice.skip_invalid,
+                errors=errors,
+            )
+
+    async def _open_session(self) -> None:
+        order = self._order
+        options: dict[str, Any] = order.pace.session_options()
+        if order.simulator is None:
+            service = _find_service(dry_run=order.choice.dry_run)
+            options |= order.patience.session_options()
+        else:
+            service = await self._stack.enter_async_context(embed_simulator(order.simulator))
+            options |= order.patience.session_options(scaled_polling(order.simulator.speed))
+        if service is not None:
+            session = service.session(on_event=self._board.on_event, **options)
+            self._session = await self._stack.enter_async_context(session)
+
+    async def _retry(self, ledger: Ledger) -> int:
+        """Plan rows for another attempt; return how many of them were lost."""
+        through, keys = self._selection.through, self._selection.keys
+        before = await ledger.counts(through=through, keys=keys)
+        await ledger.retry(self._order.retry, through=through, keys=keys)
+        return before[RowState.LOST] if RowState.LOST in self._order.retry else 0
+
+    async def _look(self, ledger: Ledger, plan: Plan) -> Outlook:
+        order, selection = self._order, self._selection
+        shapes = await ledger.shapes(through=selection.through, keys=selection.keys)
+        self._budget = await self._find_prices({of_shape.model_id for of_shape, _ in shapes})
+        stock = await take_stock(
+            ledger,
+            selection,
+            download=order.downloading.download,
+            given_up_too=order.downloading.retry_downloads,
+        )
+        account = await account_of(ledger, self._budget)
+        most = order.bounds.max_videos
+        outlook = Outlook(
+            manifest=order.manifest,
+            folder=order.folder,
+            where=order.base_url,
+            plan=plan,
+            stock=stock,
+            forecast=forecast(
+                shapes,
+                account,
+                at_once=order.pace.max_in_flight,
+                videos_left=None if most is None else most - stock.paid,
+                speed=1.0 if order.simulator is None else order.simulator.speed,
+            ),
+            account=account,
+            max_in_flight=order.pace.max_in_flight,
+            max_videos=most,
+        )
+        _check_prices(outlook)
+        if order.choice.check_images:
+            await self._check_images(ledger)
+        return outlook
+
+    async def _find_prices(self, model_ids: Collection[str]) -> Budget:
+        order = self._order
+        unknown = order.prices.unknown(model_ids)
+        catalog: Mapping[str, Any] = {}
+        if unknown and self._session is not None:
+            with Progress() as progress:
+                if progress.live:
+                    progress.change("asking the catalog for prices")
+                catalog, trouble = await ask_catalog(self._session, unknown)
+            for text in trouble:
+                tell(text, label="warning", style="yellow")
+        return order.prices.budget(order.bounds.budget, model_ids, catalog)
+
+    async def _check_images(self, ledger: Ledger) -> None:
+        found = await look_at_images(ledger, self._selection)
+        for text in found.warnings[:_SHOWN]:
+            tell(text, label="warning", style="yellow")
+        if (more := len(found.warnings) - _SHOWN) > 0:
+            tell(f"{more:,} more images like these", label="warning", style="yellow")
+        if found.broken:
+            for text in found.broken[:_SHOWN]:
+                tell(text)
+            number = len(found.broken)
+            what = "1 image breaks a rule" if number == 1 else f"{number:,} images break rules"
+            shown_first = f"; the first {_SHOWN} are above" if number > _SHOWN else ""
+            raise CommandError(
+                f"{what} of its model{shown_first}. Nothing was submitted: mend them, or run "
+                f"without --check-images",
+                Exit.DATA,
+            )
+
+    # --- the run -------------------------------------------------------------------------------
+
+    async def run(self, interrupts: Interrupts) -> BatchReport | None:
+        """Run the batch to its end, and close everything; None: interrupted before it began."""
+        order, ledger = self._order, self._ledger
+        async with self._stack:
+            if interrupts.came:
+                return None
+            if order.retry:
+                await self._retry(ledger)
+            assert self._session is not None
+            self._batch = batch = Batch(
+                ledger,
+                self._session,
+                order.folder,
+                account=await account_of(ledger, self._budget),
+                wishes=self._wishes(),
+                on_change=self._board.change,
+            )
+            limit = order.bounds.budget
+            self._board.bind(batch.glance, None if limit is None else to_micro(limit))
+            interrupts.bind(self._last_words)
+            with self._board:
+                return await self._watch(batch, interrupts)
+
+    def _wishes(self) -> Wishes:
+        order = self._order
+        return Wishes(
+            selection=self._selection,
+            max_videos=order.bounds.max_videos,
+            download=order.downloading.download,
+            retry_downloads=order.downloading.retry_downloads,
+            rules=order.downloading.rules(),
+        )
+
+    async def aclose(self) -> None:
+        """Close everything; may be repeated."""
+        await self._stack.aclose()
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken so far."""
+        return self._board.elapsed
+
+    async def _watch(self, batch: Batch, interrupts: Interrupts) -> BatchReport:
+        work = asyncio.create_task(batch.run())
+        while not work.done():
+            stage = asyncio.create_task(interrupts.stage())
+            await asyncio.wait({work, stage}, return_when=asyncio.FIRST_COMPLETED)
+            if not stage.done():
+                stage.cancel()
+            elif stage.result() == 1:
+                batch.stop("interrupted; what runs is waited for")
+                self._say(f"no more is submitted. {self._what_runs(batch)}")
+            else:
+                batch.leave()
+                self._say(
+                    "cancelling what is still queued and leaving the rest, as soon as the POSTs "
+                    "under way are answered. A third time: leave at once, those POSTs in doubt"
+                )
+        return work.result()
+
+    def _say(self, text: str) -> None:
+        self._board.line(f"{text}.", label="interrupted", style="yellow")
+
+    def _what_runs(self, batch: Batch) -> str:
+        glance = batch.glance()
+        if not glance.in_flight and not glance.downloading:
+            return "Nothing is in flight"
+        videos = f" and {glance.downloading} to download" if glance.downloading else ""
+        again = f"`{self._order.command.again()}` comes back to it"
+        if self._order.base_url is None:
+            return (
+                f"Waiting for {glance.in_flight} in flight{videos}, all simulated. Again: leave "
+                f"them; {again}"
+            )
+        return (
+            f"Waiting for {glance.in_flight} in flight{videos}; they may be billed whether or not "
+            f"anybody waits ({shown(glance.reserved)} reserved, {shown(glance.settled)} settled). "
+            f"Again: cancel what is still queued and leave the rest running; {again}"
+        )
+
+    def _last_words(self) -> str:
+        folder = shlex.quote(str(self._order.folder))
+        sending = 0 if self._batch is None else self._batch.glance().counts[RowState.SUBMITTING]
+        doubt = (
+            f" {sending} POSTs were under way and are in doubt: `seedance-async resolve {folder}`."
+            if sending and self._order.base_url is not None
+            else ""
+        )
+        return (
+            f"interrupted: left at once, the ledger is intact.{doubt} "
+            f"`{self._order.command.again()}` goes on"
+        )
+
+
+def _found_under_way(number: int, order: Order) -> str:
+    rows = "1 row was" if number == 1 else f"{number:,} rows were"
+    what = "planned again" if order.base_url is None else "in doubt"
+    return f"{rows} under way when an earlier run was cut off, and now {what}"
+
+
+def _find_service(*, dry_run: bool) -> Service | None:
+    """Return where to go; None for a dry run without a token.
+
+    Raises:
+        CredentialsError: There is no token.
+    """
+    try:
+        return find_service()
+    except CredentialsError:
+        if dry_run:  # the plan is free; only the catalog's prices need the token
+            return None
+        raise
+
+
+def _check_prices(outlook: Outlook) -> None:
+    """Refuse a budget that cannot be held.
+
+    Raises:
+        CommandError: A row has no price.
+    """
+    unpriced = outlook.forecast.unpriced_models
+    if outlook.limit is None or not unpriced:
+        return
+    names = [_short(model_id) for model_id in unpriced]
+    raise CommandError(
+        f"--budget needs a price for each model, and none is known for {', '.join(names)}: give "
+        f"--price {names[0]}=USD_PER_SECOND or --price-per-video {names[0]}=USD, or bound the run "
+        f"with --max-videos instead. Nothing was submitted."
+    )
+
+
+def _short(model_id: str) -> str:
+    known = find_model(model_id)
+    return known.short_name if known else model_id
+
+
+def quicken_switching() -> None:
+    """Let the ledger's writing thread have its turn beside a busy event loop.
+
+    A thread that asks for the interpreter waits for 5 ms by default, and a commit asks several
+    times; at hundreds of rows a second that would be most of the time.
+    """
+    sys.setswitchinterval(0.0005)

@@ -1,0 +1,204 @@
+"""`batch` as a person runs it: real signals, a terminal that is asked, rows on standard input."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from seedance_async.cli.app import run
+
+from .folders import states
+from .processes import DEADLINE, Finished, Simulation, command, finish, guard, simulation, start
+
+MANIFEST = Path("films.jsonl")
+RUN = Path("run")
+BATCH = ("batch", "films.jsonl", "--out", "run", "--poll-interval", "0.1", "--yes")
+AGAIN = f"`seedance-async {' '.join(BATCH)}`"
+
+
+def write(number: int) -> None:
+    rows = ({"key": f"r{n}", "model": "pro-fast", "text": f"take {n}"} for n in range(number))
+    MANIFEST.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+
+
+def until_says(process: subprocess.Popen[str], words: str) -> str:
+    """Read on until the command says it, and return that line."""
+    assert process.stderr is not None
+    while words not in (line := process.stderr.readline()):
+        assert line, f"it ended without saying {words!r}"
+    return line
+
+
+def interrupt(process: subprocess.Popen[str], number: int = signal.SIGINT) -> str:
+    process.send_signal(number)
+    return until_says(process, "interrupted:")
+
+
+# --- interrupts ----------------------------------------------------------------------------
+
+
+def test_once_it_waits_for_what_runs() -> None:
+    """Nothing more is submitted, what runs is downloaded, and the same command goes on."""
+    write(5)
+    with simulation("--speed", "25") as running:
+        process = start(*BATCH, "--max-in-flight", "2", **running.environment)
+        until_says(process, "in progress")
+        said = interrupt(process)
+        assert "no more is submitted" in said
+        assert "may be billed whether or not anybody waits ($0." in said
+        assert "Again: cancel what is still queued" in said
+        done = finish(process)
+        assert done.code == 130
+        last = f"{AGAIN[:-1]} --max-in-flight 2` goes on"
+        assert done.err.splitlines()[-1].endswith(last)
+        assert set(states(RUN).values()) == {"downloaded", "planned"}
+        assert command(*BATCH, **running.environment).code == 0
+        assert set(states(RUN).values()) == {"downloaded"}
+        books = running.books()
+        assert (books["submissions"], books["paid_twice"]) == (5, [])
+
+
+def test_twice_it_cancels_and_leaves() -> None:
+    """One job runs, which is left; the others wait in the queue and are cancelled."""
+    write(4)
+    with simulation("--speed", "3", "--capacity", "1") as running:
+        process = start(*BATCH, "--max-in-flight", "3", **running.environment)
+        until_says(process, "in progress")
+        interrupt(process, signal.SIGTERM)
+        assert "A third time: leave at once" in interrupt(process, signal.SIGTERM)
+        done = finish(process)
+        assert done.code == 143
+        found = sorted(states(RUN).values())
+        assert found.count("planned") >= 1
+        assert found.count("cancelled") >= 1
+        assert {"submitted", "timed_out"} & set(found)
+        assert "--retry cancelled`" in done.err
+        assert "goes on" in done.err.splitlines()[-1]
+        assert (RUN / "results.jsonl").is_file()
+        books = running.books()
+        assert (books["cancelled"], books["paid_twice"]) == (found.count("cancelled"), [])
+
+
+def test_three_times_it_leaves_at_once() -> None:
+    """A POST under way is in doubt then, and its last words say what to do."""
+    write(2)
+    with simulation("--fault", "slow=1") as running:
+        process = start(*BATCH, "--price", "0.05", **running.environment)
+        until_says(process, "submitting")
+        interrupt(process)
+        interrupt(process)
+        process.send_signal(signal.SIGINT)
+        done = finish(process)
+        assert done.code == 130
+        last = done.err.splitlines()[-1]
+        assert "the ledger is intact" in last
+        assert "are in doubt: `seedance-async resolve run`" in last
+        assert "submitting" in states(RUN).values()
+    assert run(["resolve", "run"]) == 76
+
+
+# --- the terminal --------------------------------------------------------------------------
+
+
+class Seat:
+    """A person at a terminal of a command whose standard input may be a file."""
+
+    def __init__(self, *arguments: str, rows: bytes | None = None, **environment: str) -> None:
+        self._ours, theirs = pty.openpty()
+        # The command's own session, so that the terminal is its own and Ctrl-C comes from it.
+        code = (
+            "import fcntl, os, sys, termios; os.setsid();"
+            "fcntl.ioctl(2, termios.TIOCSCTTY, 0);"
+            "os.execv(sys.executable, [sys.executable, '-m', 'seedance_async', *sys.argv[1:]])"
+        )
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code, *arguments],
+            stdin=theirs if rows is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+            env={**os.environ, **environment},
+        )
+        guard(self.process)
+        os.close(theirs)
+        if rows is not None:
+            assert self.process.stdin is not None
+            self.process.stdin.write(rows)
+            self.process.stdin.close()
+            self.process.stdin = None
+        self.shown = ""
+
+    def type(self, text: str, *, at: str = "[y/N]") -> None:
+        """Wait for a prompt and answer it."""
+        while at not in self.shown:
+            self.shown += os.read(self._ours, 4096).decode(errors="replace")
+        os.write(self._ours, text.encode())
+
+    def leave(self) -> Finished:
+        """Wait for the end; what is shown must be taken away, or the command could not write."""
+        try:
+            while shown := os.read(self._ours, 4096):
+                self.shown += shown.decode(errors="replace")
+        except OSError:  # the other side is closed
+            pass
+        out, _ = self.process.communicate(timeout=DEADLINE)
+        os.close(self._ours)
+        return Finished(self.process.returncode, out.decode(), self.shown)
+
+
+ASKED = BATCH[:-1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "submitted"), [("y\n", 0, 1), ("\n", 64, 0), ("\x03", 130, 0)]
+)
+def test_consent_on_a_terminal(
+    answer: str, code: int, submitted: int, simulated: Simulation
+) -> None:
+    """Only a yes spends; Ctrl-C at the question leaves with nothing sent."""
+    write(1)
+    seat = Seat(*ASKED)
+    seat.type(answer)
+    done = seat.leave()
+    assert done.code == code, done.err
+    assert "This submits up to 1 paid generation on http://127.0.0.1" in done.err
+    assert ("nothing was submitted" in done.err) is (code == 130)
+    assert simulated.books()["submissions"] == submitted
+    assert states(RUN) == {"r0": "downloaded" if submitted else "planned"}
+
+
+def test_rows_on_standard_input_leave_the_terminal_for_the_question(
+    simulated: Simulation,
+) -> None:
+    """The manifest is data, so the terminal itself is asked."""
+    write(2)
+    seat = Seat("batch", "-", "--out", "run", *BATCH[4:6], rows=MANIFEST.read_bytes())
+    seat.type("y\n")
+    done = seat.leave()
+    assert (done.code, done.out) == (0, "run/results.jsonl\n"), done.err
+    assert "standard input: 2 rows, 2 new" in done.err
+    assert set(states(RUN).values()) == {"downloaded"}
+
+
+def test_rows_on_standard_input_without_a_terminal_are_refused(simulated: Simulation) -> None:
+    """Nobody can be asked, nothing is sent."""
+    write(1)
+    with MANIFEST.open() as rows:
+        done = subprocess.run(
+            [sys.executable, "-m", "seedance_async", "batch", "-", "--out", "run"],
+            stdin=rows,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE,
+            start_new_session=True,
+            check=False,
+        )
+    assert done.returncode == 64
+    assert "add --yes to spend" in done.stderr
+    assert simulated.books()["submissions"] == 0
