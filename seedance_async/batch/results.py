@@ -228,11 +228,11 @@ class _Draft:
     def open(self) -> None:
         """Begin, and remove what killed processes left behind some time ago."""
         self._file = self._path.open("wb")
-        now = self._path.stat().st_mtime
-        for other in self._path.parent.glob(f".{self._target.name}.*"):
-            with suppress(OSError):
+        with suppress(OSError):
+            now = self._path.stat().st_mtime
+            for other in self._path.parent.glob(f".{self._target.name}.*"):
                 if now - other.stat().st_mtime > _ABANDONED:
-                    other.unlink()
+                    other.unlink(missing_ok=True)
 
     def write(self, records: Sequence[Mapping[str, object]]) -> None:
         """Append."""

@@ -232,10 +232,8 @@ class Rows:
                 Stop(StopReason.BUG, f"the submission of row {row.key!r} was cancelled by others")
             )
         except BudgetExceededError as error:  # the session's own, beside the batch's
-            row.held_back, row.unaffordable = (
-                True,
-                Stop(StopReason.BUDGET, str(error), error.info()),
-            )
+            row.held_back = True
+            row.unaffordable = Stop(StopReason.BUDGET, str(error), error.info())
         except Exception as error:
             if not isinstance(error, SeedanceError):
                 logger.exception("row %s broke; please report it", row.key)
@@ -259,8 +257,8 @@ class Rows:
         self.changed.set()
         try:
             ended = self._ended
-            # Of the session's own budget the purse knows nothing: wait for a row to end.
-            while not self._purse.affords(row.shape) or (stop.error and ended == self._ended):
+            of_session = stop.error is not None  # the purse knows nothing of that: let a row end
+            while not self._purse.affords(row.shape) or (of_session and ended == self._ended):
                 if len(self._broke) == len(self):
                     self._listener.stop(stop)
                     return False

@@ -39,8 +39,9 @@ from seedance_async.cli.patience import Patience
 from seedance_async.cli.prices import Bounds, Prices, ask_catalog
 from seedance_async.cli.progress import Progress
 from seedance_async.cli.terminal import tell
-from seedance_async.errors import CredentialsError
+from seedance_async.errors import CredentialsError, SeedanceError
 from seedance_async.models import find_model
+from seedance_async.pacing import RetryPolicy
 
 if TYPE_CHECKING:
     from seedance_async.session import Session
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
 __all__ = ["BatchRun", "Order", "quicken_switching"]
 
 _SHOWN: Final = 50
+_PATIENCE: Final = 900.0
+"""Seconds for which a lost network may stay lost before a night's work stops submitting."""
 
 
 @attrs.frozen(kw_only=True)
@@ -166,6 +169,7 @@ class BatchRun:
         if order.simulator is None:
             service = _find_service(dry_run=order.choice.dry_run)
             options |= order.patience.session_options()
+            options["retry"] = RetryPolicy(connect_patience=_PATIENCE)
         else:
             service = await self._stack.enter_async_context(embed_simulator(order.simulator))
             options |= order.patience.session_options(scaled_polling(order.simulator.speed))
@@ -215,15 +219,26 @@ class BatchRun:
         return outlook
 
     async def _find_prices(self, model_ids: Collection[str]) -> Budget:
+        """Return the prices of these models; the catalog is asked where no flag gives one.
+
+        One model is asked about in any case: a service that cannot be reached, or that refuses the
+        token, is found out by a free request instead of a paid one.
+        """
         order = self._order
         unknown = order.prices.unknown(model_ids)
         catalog: Mapping[str, Any] = {}
-        if unknown and self._session is not None:
+        if model_ids and self._session is not None:
             with Progress() as progress:
                 if progress.live:
                     progress.change("asking the catalog for prices")
-                catalog, trouble = await ask_catalog(self._session, unknown)
-            for text in trouble:
+                asked = unknown or sorted(model_ids)[:1]
+                try:
+                    catalog, trouble = await ask_catalog(self._session, asked)
+                except SeedanceError as error:
+                    if not order.choice.dry_run:
+                        raise
+                    trouble = [f"the catalog cannot be asked: {error}"]
+            for text in trouble if unknown else ():
                 tell(text, label="warning", style="yellow")
         return order.prices.budget(order.bounds.budget, model_ids, catalog)
 

@@ -176,19 +176,15 @@ async def ask_catalog(
     """Ask the catalog for these models; return what it tells, and what went wrong.
 
     Raises:
-        TransportError: No connection can be made, so nothing else can be asked either.
+        TransportError: There is no answer, so nothing else should be asked either.
         AuthenticationError: The token is not taken.
     """
 
     async def ask(model_id: str) -> CatalogModel | SeedanceError:
         try:
-            return await session.catalog_model(model_id)
-        except AuthenticationError:
+            return await _ask_patiently(session, model_id)
+        except (AuthenticationError, TransportError):
             raise
-        except TransportError as error:
-            if not error.sent:
-                raise
-            return error
         except SeedanceError as error:
             return error
 
@@ -201,3 +197,13 @@ async def ask_catalog(
         else:
             found[model_id] = answer
     return found, trouble
+
+
+async def _ask_patiently(session: Session, model_id: str) -> CatalogModel:
+    """Ask once more, and again, where a connection broke."""
+    for pause in (0.5, 1.5):
+        try:
+            return await session.catalog_model(model_id)
+        except TransportError:
+            await asyncio.sleep(pause)
+    return await session.catalog_model(model_id)

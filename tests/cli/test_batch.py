@@ -19,7 +19,6 @@ from seedance_async.cli.batchimages import look_at_images
 from seedance_async.errors import Violation
 from seedance_async.images import ImageReport
 from seedance_async.models import RawRequest
-from seedance_async.pacing import RetryPolicy
 from tests.batch.ledgers import failed, opened, submit
 from tests.batch.ledgers import lost as lost_outcome
 
@@ -212,33 +211,36 @@ def test_max_videos_bounds_all_runs(said: pytest.CaptureFixture[str]) -> None:
 def test_a_budget_without_a_price_is_refused(
     monkeypatch: pytest.MonkeyPatch, said: pytest.CaptureFixture[str]
 ) -> None:
-    """With the ways out; a catalog out of reach is a warning by itself."""
+    """With the ways out; a catalog that names no price is a warning by itself."""
     monkeypatch.setenv("RUNCOMFY_MODEL_API_BASE", NOWHERE)
     monkeypatch.setenv("RUNCOMFY_TOKEN", "some-token")
+
+    async def silent(*_: object) -> tuple[dict[str, object], list[str]]:
+        return {}, ["the catalog tells no price of it"]
+
+    monkeypatch.setattr("seedance_async.cli.batchrun.ask_catalog", silent)
     write()
     assert batch("--yes", "--budget", "5") == 64
     err = said.readouterr().err
-    assert "warning: the catalog tells no price of bytedance/seedance-1-0/pro/fast" in err
+    assert "warning: the catalog tells no price of it" in err
     assert "--price pro-fast=USD_PER_SECOND or --price-per-video pro-fast=USD" in err
     assert "--max-videos" in err
     assert states(RUN) == dict.fromkeys("abc", "planned")
 
 
-def test_an_unreachable_service_is_69(
-    monkeypatch: pytest.MonkeyPatch, said: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("price", [(), ("--price", "0.05")], ids=["catalog", "flag"])
+def test_an_unreachable_service_is_69_before_anything_is_submitted(
+    monkeypatch: pytest.MonkeyPatch, said: pytest.CaptureFixture[str], price: tuple[str, ...]
 ) -> None:
-    """Nothing was sent, and the same command goes on."""
+    """The catalog is asked, for nothing, although the price is known: a POST would be paid."""
     monkeypatch.setenv("RUNCOMFY_MODEL_API_BASE", NOWHERE)
     monkeypatch.setenv("RUNCOMFY_TOKEN", "some-token")
-    monkeypatch.setattr("sys.argv", ["x", "batch", "films.jsonl", "--out", "run", "--yes"])
-    monkeypatch.setattr(
-        "seedance_async.session.RetryPolicy", lambda: RetryPolicy(connect_patience=0.0)
-    )
     write(1)
-    assert batch("--yes", "--price", "0.05") == 69
-    last = said.readouterr().err.splitlines()[-1]
-    assert last == "next: 1 to submit: `seedance-async batch films.jsonl --out run --yes` goes on"
+    assert batch("--yes", *price) == 69
+    assert "Check the network and the base URL" in said.readouterr().err
     assert states(RUN) == {"a": "planned"}
+    assert batch("--dry-run") == 0
+    assert "the catalog cannot be asked" in said.readouterr().err
 
 
 # --- plans ---------------------------------------------------------------------------------
