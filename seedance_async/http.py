@@ -257,14 +257,19 @@ class _HttpStream:
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it comes; see `Stream.chunks`."""
         trouble = ""
+        content = self._response.content
         try:
-            async for chunk in self._response.content.iter_chunked(256 * 1024):
+            async for chunk in content.iter_chunked(256 * 1024):
                 yield chunk
         except TimeoutError:
             trouble = "the download stalled"
         except (aiohttp.ClientError, OSError) as error:
             trouble = f"the download broke off: {_describe(error)}"
         if trouble:
+            # The reader raises before it hands out what had arrived, which a Range would have to
+            # fetch again, for ever if each answer is cut early. There is no public way to it.
+            if rest := content._read_nowait(-1):  # noqa: SLF001
+                yield rest
             raise TransportError(trouble, sent=True)
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
+from weakref import WeakValueDictionary
 
 import attrs
 
@@ -90,6 +91,17 @@ class JournalEntry:
     over: bool = False
 
 
+class _Lock:
+    """A lock that can be kept weakly: the journals of one file share it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+
+_locks: WeakValueDictionary[Path, _Lock] = WeakValueDictionary()
+_locks_guard = threading.Lock()
+
+
 class FileJournal:
     """A journal in one JSON Lines file, each line on disk before the session goes on.
 
@@ -105,7 +117,8 @@ class FileJournal:
     ) -> None:
         self.path = Path(path)
         self._clock = clock
-        self._lock = threading.Lock()
+        with _locks_guard:
+            self._lock = _locks.setdefault(self.path.absolute(), _Lock())
 
     async def submitting(self, tag: str, request: Request) -> None:
         """Append the whole input, before the POST."""
@@ -140,7 +153,7 @@ class FileJournal:
 
     def _write(self, line: str) -> None:
         try:
-            with self._lock:
+            with self._lock.lock:
                 new = not self.path.exists()
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 with self.path.open("a+b") as file:

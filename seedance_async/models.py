@@ -12,6 +12,7 @@ import json
 import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Final, Protocol, cast
@@ -90,17 +91,31 @@ class TypedRequest:
 
     def advice(self) -> tuple[str, ...]:
         """Return what speaks against the request although it is valid."""
-        urls = (
-            (rule.name, getattr(self, rule.name))
-            for rule in field_rules(type(self))
-            if rule.is_image
+        texts, images = _telling_fields(self.model_id)
+        found = tuple(
+            f"{name} is blank, and such a video is paid for like any other"
+            for name in texts
+            if not getattr(self, name).strip()
         )
-        return tuple(text for name, url in urls if url is not None for text in _on_url(name, url))
+        if not images:
+            return found
+        urls = ((name, getattr(self, name)) for name in images)
+        return found + tuple(
+            text for name, url in urls if url is not None for text in _on_url(name, url)
+        )
 
 
 def field_rules(model: type[TypedRequest]) -> tuple[FieldRule, ...]:
     """Return the rules of `model`'s fields in the schema's order; its file is read once."""
     return schema_rules(model.model_id)
+
+
+@cache
+def _telling_fields(model_id: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of the required texts and of the images, on which there is advice."""
+    rules = schema_rules(model_id)
+    texts = (rule.name for rule in rules if rule.required and not rule.is_image)
+    return tuple(texts), tuple(rule.name for rule in rules if rule.is_image)
 
 
 @attrs.frozen(kw_only=True)

@@ -41,7 +41,7 @@ def mp4(size: int = 100_000) -> bytes:
 
 
 async def stored(talk: Conversation, size: int) -> None:
-    """Wait until the client has stored so much: aiohttp drops its buffer when a body breaks."""
+    """Wait until the client has stored so much, for tests that count the bytes of each piece."""
     part = talk.place.part
     assert part is not None
     for _ in range(400):
@@ -84,6 +84,22 @@ def ranged(data: bytes, *, upto: int | None = None, **headers: str) -> Reply:
         await talk.answer(206, data[start:upto], **given)
         if upto is not None:
             await stored(talk, upto)
+            talk.close()
+
+    return reply
+
+
+def dripping(data: bytes, size: int, etag: str) -> Reply:
+    """Serve ranges truly, but close after `size` bytes of each answer, at once."""
+
+    async def reply(talk: Conversation, request: SeenRequest) -> None:
+        asked = request.headers.get("range")
+        start = 0 if asked is None else int(asked[6:].partition("-")[0])
+        given = {"content_length": str(len(data) - start), "etag": etag}
+        if asked is not None:
+            given["content_range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
+        await talk.answer(200 if asked is None else 206, data[start : start + size], **given)
+        if start + size < len(data):
             talk.close()
 
     return reply

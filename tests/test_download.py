@@ -13,7 +13,7 @@ import pytest
 
 from seedance_async.download import DownloadRules
 
-from .fileserver import Reply, chunked, cut, mp4, ranged, run, whole
+from .fileserver import Reply, chunked, cut, dripping, mp4, ranged, run, whole
 from .misbehaving import Conversation, SeenRequest, head_of
 
 VIDEO = mp4()
@@ -39,6 +39,15 @@ def test_a_whole_file(path: Path) -> None:
     assert [seen.target for seen in met.place.requests] == ["/output/fox%3D1.mp4"]
     assert met.headers("range") == [None]
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("size", [1_000, 30_000, 99_999])
+def test_what_had_arrived_when_the_connection_broke_is_kept(size: int, path: Path) -> None:
+    """However early each answer is cut, the next one goes on where it ended, and the end comes."""
+    met = run(path, dripping(VIDEO, size, STRONG))
+    assert met.file.sha256 == hashlib.sha256(VIDEO).hexdigest()
+    asked = met.headers("range")
+    assert asked == [None, *(f"bytes={at}-" for at in range(size, len(VIDEO), size))]
 
 
 def test_an_old_file_is_replaced(path: Path) -> None:

@@ -41,8 +41,6 @@ def _command(name: str) -> Iterator[str]:
 def _names(found: Any) -> str:
     if not found.names[0].startswith("-"):
         return _shown(found)
-    if found.hint is bool and found.field_info.default is True:  # it is there to be switched off
-        return ", ".join(name for name in found.names if name.startswith("--no-"))
     if bool in (found.hint, *get_args(found.hint)) or found.parameter.count:
         return ", ".join(found.names)
     return f"{', '.join(found.names)} {_metavar(found)}"
@@ -63,6 +61,8 @@ def _is_list(found: Any) -> bool:
 
 def _default(found: Any) -> str:
     value = found.field_info.default
+    if value is True:
+        return " Default: on."
     shown = found.parameter.show_default is True and value is not inspect.Parameter.empty
     return f" Default: {value:g}." if shown and isinstance(value, int | float) else ""
 

@@ -38,6 +38,7 @@ __all__ = [
     "ending",
     "fail_download",
     "finish",
+    "forget_file",
     "forget_videos",
     "recover",
     "refuse",
@@ -45,6 +46,7 @@ __all__ = [
     "resolve_not_billed",
     "retry",
     "take_back",
+    "was_used",
 ]
 
 _INT64: Final = (1 << 63) - 1
@@ -280,6 +282,20 @@ def retry(
             done = connection.execute(SQL["retry_keys"], (key_array(keys), state.value, through))
         count += done.rowcount
     return count
+
+
+def forget_file(connection: sqlite3.Connection, key: str) -> int:
+    """Write that a row's video is no longer on the disk; return 1 if it was thought to be."""
+    row = _find(connection, key)
+    if not passes(key, row.state, RowState.SUCCEEDED, Cause.FILE_GONE):
+        return 0
+    connection.execute(SQL["forget_file"], (row.id,))
+    return 1
+
+
+def was_used(connection: sqlite3.Connection) -> bool:
+    """Tell whether anything was ever submitted."""
+    return bool(connection.execute(SQL["was_used"]).fetchone()[0])
 
 
 def recover(connection: sqlite3.Connection, *, simulated: bool) -> int:

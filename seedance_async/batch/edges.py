@@ -39,6 +39,8 @@ class Cause(Enum):
     """A person who settles a doubt."""
     RETRY = auto()
     """A person who asks for another attempt."""
+    FILE_GONE = auto()
+    """The video is no longer on the disk."""
     DEAD_RUNNER = auto()
     """The runner that held the row is dead."""
     DEAD_SIMULATOR = auto()
@@ -60,6 +62,7 @@ EDGES: Final[Mapping[Cause, Mapping[RowState, frozenset[RowState]]]] = MappingPr
         },
         Cause.RESOLVE: {_S.IN_DOUBT: frozenset({_S.PLANNED, _S.SUBMITTED})},
         Cause.RETRY: {_S.FAILED: _AGAIN, _S.CANCELLED: _AGAIN, _S.LOST: _AGAIN},
+        Cause.FILE_GONE: {_S.DOWNLOADED: frozenset({_S.SUCCEEDED})},
         Cause.DEAD_RUNNER: {_S.SUBMITTING: frozenset({_S.IN_DOUBT})},
         Cause.DEAD_SIMULATOR: {
             _S.SUBMITTING: _AGAIN,

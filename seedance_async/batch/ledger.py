@@ -66,6 +66,7 @@ class Ledger(LedgerReader):
 
     Attributes:
         recovered: How many rows a dead runner had left under way.
+        touched: Whether anything was changed since it was opened.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Ledger(LedgerReader):
     ) -> None:
         super().__init__(path)
         self.recovered = 0
+        self.touched = False
         self._lock = lock
         self._writer = writer
         self._clock = clock
@@ -153,7 +155,7 @@ class Ledger(LedgerReader):
                 check_whole(connection, self.path)
             check_keys(read_meta(connection), key_version)
             meta = migrate(connection)
-            known = take_origin(meta, origin)
+            known = take_origin(meta, origin, unused=not changes.was_used(connection))
             connection.execute("BEGIN IMMEDIATE")
             write_meta(connection, origin=known)
             if "key_version" not in meta:
@@ -164,6 +166,7 @@ class Ledger(LedgerReader):
 
         unclean = await in_thread(_has_log, self.path)
         self.recovered = await self._writer.start(prepare)
+        self.touched = self.recovered > 0
         try:
             await super().start()
         except BaseException:
@@ -243,6 +246,7 @@ class Ledger(LedgerReader):
         """
         meta = {} if manifest is None else {"manifest": manifest}
         work = partial(self._staging.plan, meta=meta, skip_invalid=skip_invalid)
+        self.touched = True
         summary = await self._writer.alone(work)
         self._info = LedgerInfo(
             self.info.origin, self.info.key_version, manifest or self.info.manifest
@@ -319,6 +323,21 @@ class Ledger(LedgerReader):
             )
         return await self._write(changes.forget_videos)
 
+    async def look_for_files(self, folder: Path) -> int:
+        """Let rows whose video is no longer on the disk, whole, be downloaded again.
+
+        Args:
+            folder: What the files are relative to.
+
+        Returns:
+            How many there are.
+        """
+        gone = 0
+        async for page in self.files():
+            for key in await in_thread(_missing, folder, page):
+                gone += await self._write(partial(changes.forget_file, key=key))
+        return gone
+
     async def resolve(
         self, key: str, *, request_id: str | None = None, not_billed: bool = False
     ) -> None:
@@ -357,8 +376,30 @@ class Ledger(LedgerReader):
         last = LAST_LINE if through is None else through
         return await self._write(lambda db: changes.retry(db, states, last, keys))
 
+    async def note_results(self, mark: str) -> None:
+        """Write down what the file of results that tells of this ledger looks like."""
+        await self._writer.write(partial(write_meta, results=mark))
+
+    async def results_mark(self) -> str | None:
+        """Return what was noted last."""
+        return (await self._ask(read_meta)).get("results")
+
     async def _write(self, work: Work[T]) -> T:
+        self.touched = True
         return await self._writer.write(work)
+
+
+def _missing(folder: Path, files: Iterable[tuple[str, str, int]]) -> list[str]:
+    """Return the keys of those that are not there, or have another size."""
+    gone = []
+    for key, file, size in files:
+        try:
+            there = (folder / file).stat().st_size == size
+        except OSError:
+            there = False
+        if not there:
+            gone.append(key)
+    return gone
 
 
 async def _locked(folder: Path, path: Path, now: float, make: bool) -> FolderLock:
@@ -385,8 +426,25 @@ def _take_lock(folder: Path, path: Path, now: float, make: bool) -> FolderLock:
             f"another --out"
         ) from error
     lock = FolderLock(folder / "ledger.lock", now=now)
+    try:
+        _check_not_lost(folder, path)
+    except BaseException:
+        lock.release()
+        raise
     Staging(folder, path).clear()
     return lock
+
+
+def _check_not_lost(folder: Path, path: Path) -> None:
+    """Refuse a folder whose batch has lost its ledger: all of it would be paid for again."""
+    if path.exists() and path.stat().st_size:
+        return
+    if (folder / "results.jsonl").exists() or any(folder.glob("videos/*.mp4")):
+        raise LedgerError(
+            f"{folder} has the results or videos of a batch, but no ledger.sqlite, so nobody knows "
+            f"what is paid for; a new one would pay again. Put the ledger back, or use another "
+            f"--out"
+        )
 
 
 def _has_log(path: Path) -> bool:

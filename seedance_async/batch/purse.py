@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from seedance_async.batch.stops import Stop, StopReason
-from seedance_async.budget import Account, Reservation
+from seedance_async.budget import Account, Reservation, shown, to_micro
 from seedance_async.jobs import Cancelled, Failed, Outcome, Succeeded
 from seedance_async.models import Shape
 
@@ -45,10 +45,21 @@ class Purse:
             )
         found = self._account.reserve(of_shape)
         if isinstance(found, str):
-            return Stop(StopReason.BUDGET, found)
+            return Stop(StopReason.BUDGET, self._why_not(of_shape) or found)
         self.paid += 1
         self._open.add(found)
         return found
+
+    def _why_not(self, of_shape: Shape) -> str | None:
+        budget, estimate = self._account.budget, self._account.estimate(of_shape)
+        if budget is None or budget.usd is None or estimate is None:
+            return None
+        return (
+            f"the next row's estimate of {shown(estimate)} does not fit into the budget: of "
+            f"{shown(to_micro(budget.usd))}, {shown(self.settled)} are spent and "
+            f"{shown(self.reserved)} reserved for what runs, is in doubt or lost, or ended without "
+            f"a cost. A higher budget goes on; a doubt that is settled may free its part"
+        )
 
     def affords(self, of_shape: Shape) -> bool:
         """Tell whether one more video could be reserved now."""

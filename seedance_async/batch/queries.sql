@@ -76,6 +76,9 @@ WHERE id = ?
 -- name: fail_download
 UPDATE row SET download_error = ?, download_final = ? WHERE id = ?
 
+-- name: was_used
+SELECT EXISTS (SELECT 1 FROM attempt)
+
 -- Recovery -------------------------------------------------------------------------------------
 
 -- name: doubt_attempts
@@ -185,6 +188,12 @@ SELECT EXISTS (
   SELECT 1 FROM row r JOIN attempt a ON a.id = r.attempt
   WHERE (r.key = lower(?1) OR (lower(r.key) = lower(?1) AND r.key <> lower(r.key)))
     AND json_array_length(a.more_videos) + 1 >= ?2)
+
+-- name: files
+SELECT id, key, file, bytes FROM row WHERE state = 'downloaded' AND id > ? ORDER BY id LIMIT ?
+
+-- name: forget_file
+UPDATE row SET state = 'succeeded', file = NULL, bytes = NULL, sha256 = NULL WHERE id = ?
 
 -- name: file_owner
 SELECT key FROM row WHERE file = ? COLLATE NOCASE

@@ -269,6 +269,13 @@ class LedgerReader:
         ((count,),) = await self._all(SQL["invalid_lines"])
         return int(count)
 
+    async def files(self) -> AsyncGenerator[list[tuple[str, str, int]], None]:
+        """Stream what is downloaded, a page at a time: key, file and size in bytes."""
+        after = -1
+        while page := await self._all(SQL["files"], after, _PAGE):
+            yield [(key, file, size) for _, key, file, size in page]
+            after = page[-1][0]
+
     async def counts(
         self, *, through: int | None = None, keys: Sequence[str] | None = None
     ) -> dict[RowState, int]:

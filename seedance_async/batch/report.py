@@ -69,8 +69,8 @@ class BatchReport:
     """How a run ended.
 
     Attributes:
-        counts: How many of the selected rows are in each state; planned rows that the manifest no
-            longer has do not count.
+        counts: How many of the selected rows are in each state, and of all rows those under way
+            or in doubt; planned rows that the manifest no longer has do not count.
         invalid: Lines of the manifest that were left out as invalid.
         submitted: Accepted in this run.
         downloaded: Rows whose video came to the disk in this run.

@@ -17,14 +17,14 @@ from typing import Final
 
 import attrs
 
-from seedance_async.batch.downloading import Downloads
+from seedance_async.batch.downloading import VIDEOS, Downloads
 from seedance_async.batch.edges import RowState
 from seedance_async.batch.entries import PlannedRow
 from seedance_async.batch.ledger import Ledger
 from seedance_async.batch.planning import request_of
 from seedance_async.batch.purse import Purse
 from seedance_async.batch.report import BatchReport, Glance, RowChange
-from seedance_async.batch.results import write_results
+from seedance_async.batch.results import RESULTS, write_results
 from seedance_async.batch.rowjournal import RowJournal, Step
 from seedance_async.batch.rows import Listener, Rows, RowUnderWay
 from seedance_async.batch.selection import ALL, Selection, planned_rows
@@ -34,7 +34,7 @@ from seedance_async.download import DownloadRules
 from seedance_async.errors import InvalidRequestError, LedgerError
 from seedance_async.models import RawRequest, shape
 from seedance_async.session import Session
-from seedance_async.supervisor import see_through
+from seedance_async.supervisor import in_thread, see_through
 
 __all__ = ["Batch", "Wishes"]
 
@@ -42,6 +42,13 @@ logger = logging.getLogger("seedance_async")
 
 _AHEAD: Final = 8
 """Rows that may wait for a slot: enough to keep the pool fed, few to take back."""
+_UNSETTLED: Final = (
+    RowState.SUBMITTING,
+    RowState.IN_DOUBT,
+    RowState.SUBMITTED,
+    RowState.TIMED_OUT,
+)
+"""A run looks after these rows whatever it was to submit."""
 _OF_DOWNLOADS: Final = frozenset({RowState.SUCCEEDED, RowState.DOWNLOADED})
 _ENDS: Final = frozenset(
     {
@@ -62,7 +69,8 @@ class Wishes:
         selection: Which planned rows may be submitted.
         max_videos: How many attempts of all runs of the ledger may be paid for; None: any number.
         download: Whether videos are wanted on the disk.
-        retry_downloads: Whether downloads that were given up for good are tried again.
+        retry_downloads: Whether downloads that were given up for good are tried again, and videos
+            that are no longer on the disk.
         rules: Hosts, sizes and tries of the downloads.
         max_downloads: Downloads at once.
     """
@@ -175,7 +183,7 @@ class Batch:
         down, detaches what runs, and passes the cancellation on: the next run comes back to it.
 
         Raises:
-            LedgerError: The ledger can be read no more.
+            LedgerError: The ledger can be read no more, or there can be no folder for videos.
         """
         work = asyncio.get_running_loop().create_task(self._work(), name="seedance_async batch")
         return await see_through(work, lambda: self._leave_for("the batch was cancelled"))
@@ -184,6 +192,10 @@ class Batch:
 
     async def _work(self) -> BatchReport:
         ledger, selection = self._ledger, self._wishes.selection
+        if self._wishes.download:
+            await in_thread(_make_folder, self._out / VIDEOS)
+            if self._wishes.retry_downloads:
+                await ledger.look_for_files(self._out)
         self._counts = await ledger.counts()
         chosen = await ledger.counts(through=selection.through, keys=selection.keys)
         self._left = chosen[RowState.PLANNED]
@@ -310,8 +322,11 @@ class Batch:
             not_downloadable = await self._downloads.not_downloadable(succeeded)
             to_download = succeeded - not_downloadable
         results, trouble = await self._write_results()
+        counts = await ledger.counts(through=selection.through, keys=selection.keys)
+        everything = await ledger.counts()
+        counts.update({state: everything[state] for state in _UNSETTLED})
         return BatchReport(
-            counts=await ledger.counts(through=selection.through, keys=selection.keys),
+            counts=counts,
             invalid=await ledger.invalid_lines(),
             submitted=self._submitted,
             downloaded=self._downloads.downloaded,
@@ -327,8 +342,34 @@ class Batch:
         )
 
     async def _write_results(self) -> tuple[Path | None, str | None]:
+        """Write the results, unless nothing has changed since they were written."""
+        path = self._out / RESULTS
         try:
-            await write_results(self._ledger, self._out)
+            mark = await in_thread(_mark, path)
+            if self._ledger.touched or mark is None or mark != await self._ledger.results_mark():
+                await write_results(self._ledger, self._out)
+                mark = await in_thread(_mark, path)
+                await self._ledger.note_results(mark or "")
         except LedgerError as error:
             return None, str(error)
-        return self._out / "results.jsonl", None
+        return path, None
+
+
+def _mark(path: Path) -> str | None:
+    """Return what tells a file from any other of its name; None: there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return f"{found.st_size} bytes of {found.st_mtime_ns}"
+
+
+def _make_folder(path: Path) -> None:
+    """Make the folder of the videos before anything is paid for."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LedgerError(
+            f"{path} cannot be made, so videos could not be stored: {error.strerror or error}. "
+            f"Remove what is in its way, mend the rights, or run with --no-download"
+        ) from error

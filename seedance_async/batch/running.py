@@ -69,7 +69,8 @@ async def run_batch(
         budget: What all runs of this folder may spend together, and the prices.
         max_videos: How many attempts of all runs of this folder may be paid for.
         download: Whether videos are wanted on the disk.
-        retry_downloads: Try downloads again that were given up for good.
+        retry_downloads: Try downloads again that were given up for good, and fetch videos again
+            that are no longer on the disk.
         rules: Hosts, sizes and tries of the downloads.
         max_downloads: Downloads at once.
         simulated: The session is on a simulator inside this process: what an earlier process left

@@ -237,18 +237,23 @@ def storable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def take_origin(meta: Mapping[str, str], origin: str | None) -> str:
+def take_origin(meta: Mapping[str, str], origin: str | None, *, unused: bool = False) -> str:
     """Return the origin of a ledger, given what it recorded and what the caller works on.
+
+    Args:
+        meta: What it recorded.
+        origin: What the caller works on; None: whatever it recorded.
+        unused: Nothing was ever submitted, so that the origin may change.
 
     Raises:
         LedgerError: They differ: its request ids mean nothing there.
     """
     recorded = meta.get("origin")
-    if origin is not None and recorded not in (None, origin):
+    if origin is not None and recorded not in (None, origin) and not unused:
         raise LedgerError(
             f"this ledger belongs to {recorded}, not to {origin}: its request ids mean nothing "
             f"there. Use another --out for {origin}"
         )
     if origin is None and recorded is None:
         raise LedgerError("there is no ledger here: run `batch` first")
-    return recorded or origin or ""
+    return origin or recorded or ""

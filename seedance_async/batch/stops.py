@@ -100,8 +100,14 @@ def stop_of(error: Exception) -> Stop | None:
     reason = _reason(error)
     if reason is None:
         return None
-    # The session's own way out, reopen(), is none for a batch, which stops.
-    told = error.cause.sentence if isinstance(error, SubmittingStoppedError) else str(error)
+    told = str(error)
+    if isinstance(error, SubmittingStoppedError):  # its way out, reopen(), is none for a batch
+        told = error.cause.sentence
+    if reason is StopReason.BRAKE:
+        told = (
+            f"too many submissions in a row were in doubt (--max-in-doubt), or refused for the "
+            f"same reason (ten). The last: {told}"
+        )
     return Stop(reason, told, error.info())
 
 

@@ -112,8 +112,9 @@ def _fail_by_bug(error: Exception) -> int:
     what = _without_tokens(f"{type(error).__name__}: {error}")
     return _fail(
         f"this is a bug in seedance-async, not yours: {what}. What was submitted is noted in its "
-        f"job file. Please report it with the output of the same command with -v, this version "
-        f"({__version__}) and system (Python {platform.python_version()}, {platform.platform()}).",
+        f"job file or ledger. Please report it with the output of the same command with -v, this "
+        f"version ({__version__}) and system (Python {platform.python_version()}, "
+        f"{platform.platform()}).",
         Exit.BUG,
     )
 

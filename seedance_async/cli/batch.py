@@ -17,14 +17,15 @@ from seedance_async.cli.batchflags import (
     Pace,
 )
 from seedance_async.cli.connection import find_base_url
-from seedance_async.cli.exits import CommandError, Exit
-from seedance_async.cli.interrupts import Interrupts
+from seedance_async.cli.exits import CommandError, Exit, exit_code
+from seedance_async.cli.interrupts import Interrupts, Unwelcome
 from seedance_async.cli.patience import USUAL, Patience
 from seedance_async.cli.prices import UNBOUNDED, Bounds
 from seedance_async.cli.reporting import QUIET, Reporting
 from seedance_async.cli.spending import FREE, Spending, ask
 from seedance_async.cli.terminal import print_json, tell
 from seedance_async.cli.words import seconds
+from seedance_async.errors import SeedanceError
 
 if TYPE_CHECKING:
     from seedance_async.batch.planning import InvalidManifestError
@@ -73,6 +74,9 @@ def batch(
     reporting: Annotated[Reporting, Parameter(name="*")] = QUIET,
 ) -> int:
     """Generate a video for each row of MANIFEST, and download it to DIR/videos.
+
+    A row holds a model's fields, and may hold `model` and `key`, which names its video; `models
+    MODEL --template csv` prints a sheet to start from.
 
     All rows are checked before anything is sent. Everything is in DIR/ledger.sqlite before it
     happens, so the same command goes on after an interrupt, a crash or a lost network, and pays
@@ -156,6 +160,16 @@ def carry_out(order: "Order", *, yes: bool, as_json: bool) -> int:
         CommandError: Something is wrong with the manifest or the flags, or nobody consents.
         SeedanceError: The ledger refuses.
     """
+    try:
+        return _carry_out(order, yes=yes, as_json=as_json)
+    except (CommandError, SeedanceError) as error:
+        if as_json:
+            code = error.code if isinstance(error, CommandError) else exit_code(error)
+            print_json({"folder": str(order.folder), "exit_code": code, "error": str(error)})
+        raise
+
+
+def _carry_out(order: "Order", *, yes: bool, as_json: bool) -> int:
     from seedance_async.batch.dialect import ManifestError
     from seedance_async.batch.planning import InvalidManifestError
     from seedance_async.batch.selection import UnknownKeyError
@@ -167,12 +181,16 @@ def carry_out(order: "Order", *, yes: bool, as_json: bool) -> int:
     with asyncio.Runner() as runner:
         run = BatchRun(order)
         try:
-            outlook = runner.run(run.prepare())
-            _show(outlook, order.choice.dry_run)
-            if order.choice.dry_run:
-                return _end_dry_run(outlook, as_json)
-            if outlook.forecast.videos and order.base_url is not None and not yes:
-                _ask(outlook)
+            with Unwelcome() as unwelcome:
+                try:
+                    outlook = runner.run(run.prepare())
+                    _show(outlook, order.choice.dry_run)
+                    if order.choice.dry_run:
+                        return _end_dry_run(outlook, as_json)
+                    if outlook.forecast.videos and order.base_url is not None and not yes:
+                        _ask(outlook)
+                except KeyboardInterrupt:
+                    return _end_early(order, unwelcome.code)
             with Interrupts() as interrupts:
                 report = runner.run(run.run(interrupts))
                 return _end(order, run, report, interrupts.code, as_json)
@@ -233,6 +251,15 @@ def _invalid(error: "InvalidManifestError", order: "Order") -> CommandError:
     )
 
 
+def _end_early(order: "Order", code: int) -> int:
+    tell(
+        f"nothing was submitted. `{order.command.again()}` goes on",
+        label="interrupted",
+        style="yellow",
+    )
+    return code
+
+
 def _end(
     order: "Order",
     run: "BatchRun",
@@ -245,8 +272,7 @@ def _end(
     from seedance_async.cli.batchsummary import next_steps, summary_json, summary_lines, troubles
 
     if report is None:
-        tell("nothing was submitted.", label="interrupted", style="yellow")
-        return interrupted or Exit.INTERRUPTED
+        return _end_early(order, interrupted or Exit.INTERRUPTED)
     code = batch_exit(report, interrupted=interrupted)
     simulated = order.base_url is None
     steps = next_steps(report, order.folder, order.command, simulated=simulated)

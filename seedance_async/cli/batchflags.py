@@ -157,7 +157,7 @@ class Downloading:
         Parameter(
             group=_DOWNLOADS,
             negative="",
-            help="Try downloads again that were given up for good.",
+            help="Try downloads again that were given up, and fetch deleted videos again.",
         ),
     ] = False
     allow_host: Annotated[

@@ -213,7 +213,8 @@ class BatchRun:
             max_in_flight=order.pace.max_in_flight,
             max_videos=most,
         )
-        _check_prices(outlook)
+        if not order.choice.dry_run:
+            _check_prices(outlook)
         if order.choice.check_images:
             await self._check_images(ledger)
         return outlook

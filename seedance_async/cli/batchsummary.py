@@ -151,8 +151,8 @@ def _go_on(report: BatchReport, command: CommandLine) -> Sequence[str]:
         return []
     first = (
         {
-            StopReason.BUDGET: "with a higher --budget, ",
-            StopReason.MAX_VIDEOS: "with a higher --max-videos, ",
+            StopReason.BUDGET: "once --budget is raised, ",
+            StopReason.MAX_VIDEOS: "once --max-videos is raised, ",
             StopReason.BRAKE: "once the cause is mended, ",
             StopReason.ACCOUNT: "once the token or the balance is mended, ",
         }.get(reason)

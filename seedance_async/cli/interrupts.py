@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
-__all__ = ["Interrupts"]
+__all__ = ["Interrupts", "Unwelcome"]
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 _LEAVES_AT_ONCE = 3
@@ -87,3 +87,38 @@ class Interrupts:
             os.write(2, _SHOW_CURSOR)
         os.write(2, f"{self._last_words()}\n".encode(errors="backslashreplace"))
         os._exit(code)
+
+
+class Unwelcome:
+    """Ends work that costs nothing yet: SIGTERM and SIGHUP do what SIGINT does, inside the block.
+
+    So what was opened is closed, and what was half written is removed.
+
+    Attributes:
+        code: The exit code of the first signal; 130 if there was none but SIGINT.
+    """
+
+    def __init__(self) -> None:
+        self.code = 128 + signal.SIGINT
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Unwelcome:
+        for name in _SIGNALS[1:]:
+            number = getattr(signal.Signals, name, None)
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._take)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        self.code = 128 + number
+        signal.raise_signal(signal.SIGINT)

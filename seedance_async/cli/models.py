@@ -16,6 +16,7 @@ from seedance_async.models import FieldRule, TypedRequest, field_rules, find_mod
 
 __all__ = ["models"]
 
+_SAMPLE_KEY = "fox-at-dawn"
 _SAMPLE_TEXT = "A red fox crosses a frozen lake at dawn"
 _SAMPLE_IMAGE = "https://example.com/first-frame.png"
 
@@ -81,8 +82,8 @@ def _sample_csv(model: type[TypedRequest]) -> str:
     rules = field_rules(model)
     sheet = io.StringIO()
     writer = csv.writer(sheet, lineterminator="\n")
-    writer.writerow(rule.name for rule in rules)
-    writer.writerow(_sample(rule) for rule in rules)
+    writer.writerow(["key", *(rule.name for rule in rules)])
+    writer.writerow([_SAMPLE_KEY, *(_sample(rule) for rule in rules)])
     return sheet.getvalue()
 
 

@@ -22,6 +22,7 @@ EXPECTED: dict[Cause, set[str]] = {
     },
     Cause.RESOLVE: {"in_doubt planned", "in_doubt submitted"},
     Cause.RETRY: {"failed planned", "cancelled planned", "lost planned"},
+    Cause.FILE_GONE: {"downloaded succeeded"},
     Cause.DEAD_RUNNER: {"submitting in_doubt"},
     Cause.DEAD_SIMULATOR: {
         *("submitting planned", "submitted planned", "timed_out planned", "succeeded planned"),

@@ -92,7 +92,9 @@ def test_another_origin_is_refused(tmp_path: Path) -> None:
     """With a proposal; the lock is free afterwards, and the ledger as before."""
 
     async def main() -> None:
-        await (await opened(tmp_path)).aclose()
+        async with await opened(tmp_path) as ledger:
+            await plan(ledger, "a")
+            await submit(ledger, "a")
         with pytest.raises(LedgerError, match=r"belongs to https://model-api.example, not to simu"):
             await opened(tmp_path, SIMULATOR)
         async with await opened(tmp_path) as ledger:

@@ -503,3 +503,60 @@ def test_a_hash_of_two_rows_is_told_apart_by_a_longer_one(
         await night.judge()
 
     run(main)
+
+
+def test_deleted_videos_are_fetched_again_on_demand_for_nothing(tmp_path: Path) -> None:
+    night = Night(tmp_path)
+
+    async def main() -> None:
+        await night.run(foxes(5))
+        (tmp_path / "videos" / "fox-2.mp4").unlink()
+        (tmp_path / "videos" / "fox-4.mp4").write_bytes(b"cut")
+        assert (await night.run(foxes(5))).downloaded == 0
+        assert (await night.run(foxes(5), retry_downloads=True)).downloaded == 2
+        assert night.simulator.books.requests("submit") == 5
+        await night.judge()
+
+    run(main)
+
+
+@pytest.mark.parametrize("left", ["nothing", "an empty file"])
+def test_a_folder_that_lost_its_ledger_is_not_paid_for_again(tmp_path: Path, left: str) -> None:
+    night = Night(tmp_path)
+
+    async def main() -> None:
+        await night.run(foxes(2))
+        (tmp_path / "ledger.sqlite").unlink()
+        if left != "nothing":
+            (tmp_path / "ledger.sqlite").touch()
+        with pytest.raises(LedgerError, match="a new one would pay again"):
+            await night.run(foxes(2))
+        assert night.simulator.books.requests("submit") == 2
+
+    run(main)
+
+
+def test_a_videos_folder_that_cannot_be_is_told_before_anything_is_paid(tmp_path: Path) -> None:
+    night = Night(tmp_path)
+    (tmp_path / "videos").write_text("mine")
+
+    async def main() -> None:
+        with pytest.raises(LedgerError, match="videos cannot be made"):
+            await night.run(foxes(2))
+        assert night.simulator.books.requests("submit") == 0
+        assert (await night.run(foxes(2), download=False)).submitted == 2
+
+    run(main)
+
+
+def test_a_folder_in_which_nothing_was_submitted_may_change_its_service(tmp_path: Path) -> None:
+    night = Night(tmp_path)
+
+    async def main() -> None:
+        async with await Ledger.open(tmp_path, origin="https://elsewhere.example") as ledger:
+            await plan_manifest(ledger, foxes(2), errors=None)
+        assert (await night.run(foxes(2))).submitted == 2
+        with pytest.raises(LedgerError, match="belongs to"):
+            await Ledger.open(tmp_path, origin="https://elsewhere.example")
+
+    run(main)

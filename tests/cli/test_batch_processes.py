@@ -15,7 +15,17 @@ import pytest
 from seedance_async.cli.app import run
 
 from .folders import states
-from .processes import DEADLINE, Finished, Simulation, command, finish, guard, simulation, start
+from .processes import (
+    DEADLINE,
+    Finished,
+    Simulation,
+    command,
+    finish,
+    guard,
+    simulation,
+    start,
+    until,
+)
 
 MANIFEST = Path("films.jsonl")
 RUN = Path("run")
@@ -202,3 +212,29 @@ def test_rows_on_standard_input_without_a_terminal_are_refused(simulated: Simula
     assert done.returncode == 64
     assert "add --yes to spend" in done.stderr
     assert simulated.books()["submissions"] == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_while_the_manifest_is_read_leaves_nothing_half_done(number: int) -> None:
+    """The code is the signal's, the last line names the command, and no staging file stays."""
+    if signal.getsignal(number) is signal.SIG_IGN:
+        pytest.skip("ignored where the tests run, as under nohup")
+    rows = (f'{{"model": "pro-fast", "text": "take {take}"}}\n' for take in range(300_000))
+    Path("many.jsonl").write_text("".join(rows))
+    process = start("batch", "many.jsonl", "--out", "run", RUNCOMFY_TOKEN="x")
+    until(Path("run/ledger.staging").exists)
+    process.send_signal(number)
+    ended = finish(process)
+    assert ended.code == 128 + number
+    assert ended.err.splitlines()[-1] == (
+        "interrupted: nothing was submitted. `seedance-async batch many.jsonl --out run` goes on"
+    )
+    assert not list(Path("run").glob("ledger.staging*"))
+    assert not Path("run/ledger.sqlite-wal").exists()
+
+
+def test_an_error_is_told_in_json_too() -> None:
+    Path("bad.jsonl").write_text('{"model": "pro-fast"}\n')
+    ended = command("batch", "bad.jsonl", "--out", "run", "--json")
+    assert ended.code == ended.json["exit_code"] == 65
+    assert "1 error in 1 row" in ended.json["error"]

@@ -32,6 +32,7 @@ def test_the_template_is_a_valid_row(
         typed[name] = {"true": True, "false": False, "": None}.get(cell, cell)
         if cell.isdigit():
             typed[name] = int(cell)
+    assert typed.pop("key") == "fox-at-dawn"
     assert build_request(model.model_id, typed).model_id == model.model_id
 
 
