@@ -86,8 +86,11 @@ class TypedRequest:
 
     def input(self) -> dict[str, object]:
         """Return the body as it is sent: defaults included, what is absent left out."""
-        fields = ((rule.name, getattr(self, rule.name)) for rule in field_rules(type(self)))
-        return {name: value for name, value in fields if value is not None}
+        return {
+            rule.name: value
+            for rule in field_rules(type(self))
+            if (value := getattr(self, rule.name)) is not None
+        }
 
     def advice(self) -> tuple[str, ...]:
         """Return what speaks against the request although it is valid."""

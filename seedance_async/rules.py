@@ -135,6 +135,9 @@ def find_violations(rules: Iterable[FieldRule], values: Mapping[str, object]) ->
     found = []
     for rule in rules:
         value = values[rule.name]
+        default = rule.default
+        if value == default and type(value) is type(default) and not rule.required:
+            continue  # the schema's own: most values of most rows
         problem = rule.problem(value)
         if problem is not None:
             found.append(Violation(rule.name, value, problem))

@@ -466,3 +466,12 @@ def test_shapes_are_what_prices_depend_on() -> None:
     assert shape(raw) == Shape("a/b")
     assert shape(RawRequest("a/b", {"duration": 5.0})).duration == 5
     assert shape(RawRequest("a/b", {"duration": True})).duration is None
+
+
+@pytest.mark.parametrize("text", ["", "  \n"])
+def test_a_blank_prompt_is_allowed_by_the_schema_and_warned_of(text: str) -> None:
+    """It is paid for like any other."""
+    with pytest.warns(RequestAdvice, match="text is blank"):
+        ProFastTextToVideo(text=text)
+    with pytest.warns(RequestAdvice, match="prompt is blank"):
+        LiteImageToVideo(prompt=text, first_frame_image_url="https://example.com/a.png")

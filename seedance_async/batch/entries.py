@@ -33,7 +33,7 @@ Derive: TypeAlias = Callable[[str, int], str]
 """Makes the key of a row without one from its digest and its occurrence among equals, from 1."""
 
 
-@attrs.frozen
+@attrs.define  # there is one for each row of a manifest, and frozen ones take twice as long to make
 class StagedRow:
     """One valid row of a manifest on its way into the plan.
 

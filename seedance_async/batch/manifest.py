@@ -52,7 +52,7 @@ __all__ = [
 ]
 
 
-@attrs.frozen
+@attrs.define  # one for each row: see `entries.StagedRow`
 class ManifestRow:
     """A row that breaks no rule.
 

@@ -423,7 +423,7 @@ def test_a_stored_row_that_no_longer_passes_is_an_error() -> None:
 
 REQUESTS: list[Request] = [
     ProFastTextToVideo(text='"Füchse" \U0001f98a\n\t\0', seed=-(2**70)),
-    LiteImageToVideo(prompt="", first_frame_image_url=IMAGE, last_frame_image_url=IMAGE),
+    LiteImageToVideo(prompt="x", first_frame_image_url=IMAGE, last_frame_image_url=IMAGE),
     RawRequest(OTHER, {"prompt": None, "x": [1, 1.5, {"": True}], "y": 10**30, "z": 1e300}),
 ]
 
