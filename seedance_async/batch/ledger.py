@@ -439,7 +439,7 @@ def _check_not_lost(folder: Path, path: Path) -> None:
     """Refuse a folder whose batch has lost its ledger: all of it would be paid for again."""
     if path.exists() and path.stat().st_size:
         return
-    if (folder / "results.jsonl").exists() or any(folder.glob("videos/*.mp4")):
+    if (folder / "results.jsonl").is_file() or any(folder.glob("videos/*.mp4")):
         raise LedgerError(
             f"{folder} has the results or videos of a batch, but no ledger.sqlite, so nobody knows "
             f"what is paid for; a new one would pay again. Put the ledger back, or use another "

@@ -193,7 +193,7 @@ def test_a_budget_covers_all_runs(said: pytest.CaptureFixture[str]) -> None:
     assert simulate("--budget", "0.6") == 76
     err = said.readouterr().err
     assert "budget $0.60, which does not suffice for all" in err
-    assert "next: 1 to submit: with a higher --budget, `seedance-async" in err
+    assert "next: 1 to submit: once --budget is raised, `seedance-async" in err
     assert simulate("--budget", "0.6") == 76
     assert simulate("--budget", "0.75") == 0
 
@@ -366,7 +366,7 @@ def test_two_runners_of_one_folder(said: pytest.CaptureFixture[str]) -> None:
 def test_another_services_folder_is_refused(said: pytest.CaptureFixture[str]) -> None:
     """A simulator's folder never becomes a paid one."""
     write()
-    leave(RUN)
+    leave(RUN, doubts="a")
     assert simulate() == 73
     assert "--out" in said.readouterr().err
 

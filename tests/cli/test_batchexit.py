@@ -94,7 +94,7 @@ AGAIN = "`seedance-async batch films.jsonl --out 'my night' -y` goes on"
         (report(StopReason.INTERRUPTED, planned=3), f"3 to submit: {AGAIN}"),
         (report(timed_out=2), f"2 submitted and not over: {AGAIN}"),
         (report(succeeded=2, to_download=2), f"2 to download: {AGAIN}"),
-        (report(StopReason.BUDGET, planned=3), f"3 to submit: with a higher --budget, {AGAIN}"),
+        (report(StopReason.BUDGET, planned=3), f"3 to submit: once --budget is raised, {AGAIN}"),
         (report(StopReason.ACCOUNT, planned=3), f"or the balance is mended, {AGAIN}"),
         (report(in_doubt=1, failed=1), "`seedance-async resolve 'my night'` settles them"),
         (report(failed=1, cancelled=2), "-y --retry failed,cancelled` pays for another attempt"),
