@@ -179,15 +179,15 @@ SELECT EXISTS (
 FROM row own WHERE own.key = ?
 
 -- name: key_exists
-SELECT EXISTS (SELECT 1 FROM row WHERE key = lower(?1))
-  OR EXISTS (SELECT 1 FROM row WHERE lower(key) = lower(?1) AND key <> lower(key))
+SELECT EXISTS (SELECT 1 FROM row WHERE key = lower(?))
+  OR EXISTS (SELECT 1 FROM row WHERE lower(key) = lower(?) AND key <> lower(key))
 
 -- A further video of a row may be called as this row: `fox-2.mp4`.
 -- name: further_video
 SELECT EXISTS (
   SELECT 1 FROM row r JOIN attempt a ON a.id = r.attempt
-  WHERE (r.key = lower(?1) OR (lower(r.key) = lower(?1) AND r.key <> lower(r.key)))
-    AND json_array_length(a.more_videos) + 1 >= ?2)
+  WHERE (r.key = lower(?) OR (lower(r.key) = lower(?) AND r.key <> lower(r.key)))
+    AND json_array_length(a.more_videos) + 1 >= ?)
 
 -- name: files
 SELECT id, key, file, bytes FROM row WHERE state = 'downloaded' AND id > ? ORDER BY id LIMIT ?

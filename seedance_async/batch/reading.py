@@ -211,12 +211,12 @@ class LedgerReader:
         if found and found[0][0]:
             return True
         if number > 1:
-            found = await self._all(SQL["key_exists"], f"{key}-{number}")
+            found = await self._all(SQL["key_exists"], *[f"{key}-{number}"] * 2)
             return bool(found[0][0])
         further = re.fullmatch(r"(.+)-([0-9]{1,9})", key, re.DOTALL)
         if further is None:
             return False
-        found = await self._all(SQL["further_video"], further[1], int(further[2]))
+        found = await self._all(SQL["further_video"], *[further[1]] * 2, int(further[2]))
         return bool(found[0][0])
 
     async def owner_of_file(self, file: str) -> str | None:
