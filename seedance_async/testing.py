@@ -60,8 +60,10 @@ class SimulatedTransport:
                     await asyncio.sleep(self._latency)
                 sent = True
                 reply = await self._exchange(method, path, headers, body or b"")
-        except ConnectionDropped:
-            raise TransportError(f"no answer to {method} {path}: dropped", sent=True) from None
+        except ConnectionDropped as dropped:
+            raise TransportError(
+                f"no answer to {method} {path}: {dropped}", sent=dropped.sent
+            ) from None
         except TimeoutError:
             raise TransportError(
                 f"no answer to {method} {path} within {timeout:g} s", sent=sent or body is None
@@ -78,8 +80,8 @@ class SimulatedTransport:
         """Open a video; see `Transport.stream`."""
         try:
             reply = await self._exchange("GET", url, headers)
-        except ConnectionDropped:
-            raise TransportError(f"no answer from {url}: dropped", sent=True) from None
+        except ConnectionDropped as dropped:
+            raise TransportError(f"no answer from {url}: {dropped}", sent=dropped.sent) from None
         yield _SimulatedStream(reply)
 
     async def aclose(self) -> None:

@@ -1,6 +1,8 @@
 """`simulate`: the double of the service in a process of its own."""
 
 import asyncio
+import contextlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import attrs
@@ -13,7 +15,9 @@ from seedance_async.cli.terminal import print_json, tell
 from seedance_async.cli.words import usd
 
 if TYPE_CHECKING:
-    from seedance_async.simulator import Simulator
+    from collections.abc import Callable, Iterable, Iterator
+
+    from seedance_async.simulator import Delay, FaultPlan, InjectedFault, Simulator
     from seedance_async.simulator.web import Server
 
 __all__ = ["simulate"]
@@ -36,10 +40,40 @@ class Behaviour:
     fault: Annotated[
         list[str] | None,
         Parameter(
-            metavar="NAME=RATE",
+            metavar="NAME=RATE[,CONDITION=VALUE]",
             negative="",
-            help="A fault and its probability, as in drop-after-accept=0.05; repeatable.",
+            help="A fault and its probability, as in drop-after-accept=0.05 or "
+            "429=1,since=30,until=120; conditions are nth, times, since, until (seconds), "
+            "endpoint, model; repeatable.",
         ),
+    ] = None
+    latency: Annotated[
+        list[str] | None,
+        Parameter(
+            metavar="[ENDPOINT=]SECONDS",
+            negative="",
+            help="Seconds before an answer: 0.2, uniform:0.1,0.4 or lognormal:0.2,0.5 (median, "
+            "sigma); for all or one of submit, status, result, cancel, catalog, video; "
+            "repeatable.",
+        ),
+    ] = None
+    duration: Annotated[
+        str | None,
+        Parameter(metavar="SECONDS", help="How long jobs take, before --speed: as for --latency."),
+    ] = None
+    bandwidth: Annotated[float | None, Parameter(help="Bytes a second of each video.")] = None
+    id_lifetime: Annotated[
+        float | None, Parameter(help="Seconds after a job's end when its id is forgotten.")
+    ] = None
+    balance: Annotated[
+        float | None, Parameter(help="USD that the account can spend; then it is refused.")
+    ] = None
+    fault_log: Annotated[
+        Path | None, Parameter(help="Write each fault that happens to this file, as JSON Lines.")
+    ] = None
+    replay: Annotated[
+        Path | None,
+        Parameter(help="Let exactly the faults of such a file happen again; --seed must be equal."),
     ] = None
     seed: Annotated[int, Parameter(show_default=True, help="Of all that it decides.")] = 0
     token: Annotated[
@@ -62,34 +96,94 @@ def simulate(
     if faults:
         _list_faults(reporting)
         return Exit.OK
-    simulator = _make(behaviour)
-    try:
-        asyncio.run(_serve(simulator, behaviour, reporting))
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise CommandError(
-            f"port {behaviour.port} cannot be used: {why}. Choose another with --port"
-        ) from error
+    with _fault_log(behaviour.fault_log) as on_fault:
+        simulator = _make(behaviour, on_fault)
+        try:
+            asyncio.run(_serve(simulator, behaviour, reporting))
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise CommandError(
+                f"port {behaviour.port} cannot be used: {why}. Choose another with --port"
+            ) from error
     _print_books(simulator, reporting)
     return Exit.OK
 
 
-def _make(behaviour: Behaviour) -> "Simulator":
-    from seedance_async.simulator import FaultPlan, Simulator
+def _make(behaviour: Behaviour, on_fault: "Callable[[InjectedFault], None]") -> "Simulator":
+    from seedance_async.simulator import Simulator
+    from seedance_async.simulator.delays import parse_delay
 
     _check(behaviour)
+    plan = _plan(behaviour)
+    duration = behaviour.duration
     try:
-        plan = FaultPlan.parse(behaviour.fault or ())
         return Simulator(
             seed=behaviour.seed,
             capacity=behaviour.capacity,
             speed=behaviour.speed,
             faults=plan,
+            latency=_latency(behaviour.latency or ()),
+            durations=None if duration is None else parse_delay(duration),
+            bandwidth=behaviour.bandwidth,
+            id_lifetime=behaviour.id_lifetime,
+            balance_usd=behaviour.balance,
             token=behaviour.token or _TOKEN,
             max_queue=behaviour.max_queue,
+            on_fault=on_fault,
         )
     except ValueError as error:
-        raise CommandError(f"{error}. `simulate --faults` says what each does") from error
+        raise CommandError(str(error)) from error
+
+
+def _plan(behaviour: Behaviour) -> "FaultPlan":
+    from seedance_async.simulator import FaultPlan, InjectedFault
+
+    try:
+        if behaviour.replay is None:
+            return FaultPlan.parse(behaviour.fault or ())
+        if behaviour.fault:
+            raise CommandError("--replay brings its own faults: leave --fault out")
+        with behaviour.replay.open(encoding="utf-8") as lines:
+            return FaultPlan.replaying([InjectedFault.from_json(line) for line in lines])
+    except OSError as error:
+        raise CommandError(f"{behaviour.replay} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        way_out = "" if behaviour.replay else ". `simulate --faults` says what each does"
+        raise CommandError(f"{error}{way_out}") from error
+
+
+def _latency(arguments: "Iterable[str]") -> "dict[str, Delay | float]":
+    """Read `0.2` for all endpoints and `submit=0.2` for one."""
+    from seedance_async.simulator.delays import parse_delay
+    from seedance_async.simulator.plan import ENDPOINTS
+
+    everywhere, special = {}, {}
+    for argument in arguments:
+        endpoint, equals, delay = argument.rpartition("=")
+        if equals:
+            special[endpoint] = parse_delay(delay)
+        else:
+            everywhere = dict.fromkeys(ENDPOINTS, parse_delay(delay))
+    return {**everywhere, **special}
+
+
+@contextlib.contextmanager
+def _fault_log(path: Path | None) -> "Iterator[Callable[[InjectedFault], None]]":
+    """Write each fault as it happens, so that the log outlives whoever is killed."""
+    if path is None:
+        yield lambda _fault: None
+        return
+    try:
+        file = path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"{path} cannot be written: {error.strerror}") from error
+    with file:
+
+        def write(fault: "InjectedFault") -> None:
+            file.write(f"{fault.to_json()}\n")
+            file.flush()
+
+        yield write
 
 
 def _check(behaviour: Behaviour) -> None:
@@ -123,6 +217,7 @@ def _announce(server: "Server", behaviour: Behaviour, reporting: Reporting) -> N
         f"export RUNCOMFY_MODEL_API_BASE={server.base_url}",
         f"export RUNCOMFY_TOKEN={token}",
         'seedance-async generate pro-fast --prompt "A red fox" -o fox.mp4 --yes',
+        f"its books, for anybody: {server.base_url}/simulator/books",
         "Ctrl-C ends it and prints its books.",
     ]
     for line in lines:

@@ -5,11 +5,13 @@
 on a `VirtualTimeLoop` where a night passes in a second.
 """
 
+from .account import Account
 from .books import Acceptance, Books, canonical_json
-from .core import Account, Simulator
+from .core import Simulator
+from .delays import Delay, Fixed, Lognormal, Uniform
 from .faults import KNOWN as KNOWN_FAULTS
-from .faults import FaultPlan, InjectedFault
 from .inprocess import ConnectionDropped, InProcess
+from .plan import Fault, FaultPlan, InjectedFault
 from .reply import Reply
 from .virtualtime import VirtualTimeLoop, run
 
@@ -19,11 +21,16 @@ __all__ = [
     "Account",
     "Books",
     "ConnectionDropped",
+    "Delay",
+    "Fault",
     "FaultPlan",
+    "Fixed",
     "InProcess",
     "InjectedFault",
+    "Lognormal",
     "Reply",
     "Simulator",
+    "Uniform",
     "VirtualTimeLoop",
     "canonical_json",
     "run",

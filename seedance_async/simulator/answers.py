@@ -19,14 +19,11 @@ def stamp(epoch: float, seconds: float) -> str:
 
 def accepted(job: Job, public_url: str) -> Reply:
     """Answer a submit."""
-    root = _root(job, public_url)
-    document = {
-        "request_id": job.request_id,
-        "status_url": f"{root}/status",
-        "result_url": f"{root}/result",
-        "cancel_url": f"{root}/cancel",
-    }
-    return in_json(200, document)
+    document = {"request_id": job.request_id}
+    if not job.fate.bare_acceptance:
+        root = _root(job, public_url)
+        document |= {f"{end}_url": f"{root}/{end}" for end in ("status", "result", "cancel")}
+    return in_json(job.fate.accepted_status, document)
 
 
 def status(job: Job, position: int | None, public_url: str) -> Reply:
@@ -50,10 +47,12 @@ def result(job: Job, public_url: str, to_iso: Stamp, *, include_cost: bool) -> R
         document["output"] = _output(job, public_url)
     elif job.state is JobState.FAILED:
         document["error"] = job.fate.error
-    document["created_at"] = to_iso(job.accepted_at)
+    if job.fate.tells_times:
+        document["created_at"] = to_iso(job.accepted_at)
     if job.finished_at is not None:
-        document["finished_at"] = to_iso(job.finished_at)
-        if include_cost:
+        if job.fate.tells_times:
+            document["finished_at"] = to_iso(job.finished_at)
+        if include_cost and job.fate.tells_cost:
             document["cost"] = job.price / MICRO if job.state is JobState.SUCCEEDED else 0.0
     return in_json(200, document)
 
@@ -78,6 +77,8 @@ def _progress(job: Job) -> str:
 def _verdict(job: Job) -> str:
     if job.state is JobState.SUCCEEDED:
         return job.fate.success_name
+    if job.state is JobState.CANCELLED:
+        return job.fate.cancelled_name
     return job.state.value if job.state.over else _progress(job)
 
 

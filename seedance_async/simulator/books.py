@@ -9,7 +9,9 @@ import attrs
 
 from .job import Job
 
-RequestKind = Literal["submit", "status", "result", "cancel", "catalog", "video", "unknown"]
+RequestKind = Literal[
+    "submit", "status", "result", "cancel", "catalog", "video", "books", "unknown"
+]
 
 MICRO: Final = 1_000_000
 """Micro-dollars in a dollar."""
@@ -101,6 +103,33 @@ class Books:
     def polls(self, request_id: str) -> int:
         """Count the status and result requests for an id."""
         return self._polls[request_id]
+
+    @property
+    def billed_usd(self) -> float:
+        """USD for all that was accepted, was not cancelled and does not fail."""
+        return self._billed / MICRO
+
+    def document(self) -> dict[str, object]:
+        """Tell all as JSON values: what `GET /simulator/books` answers."""
+        cancelled = set(self._cancelled)
+        return {
+            "accepted": [
+                {
+                    "request_id": entry.request_id,
+                    "model_id": entry.model_id,
+                    "input": json.loads(entry.body),
+                    "price_usd": entry.price / MICRO,
+                    "billed": entry.request_id not in self._unbilled,
+                    "cancelled": entry.request_id in cancelled,
+                    "polls": self._polls[entry.request_id],
+                }
+                for entry in self._accepted
+            ],
+            "billed_usd": self.billed_usd,
+            "requests": dict(self._requests),
+            "paid_twice": [json.loads(body) for body in self.paid_twice()],
+            "token_leaks": list(self._token_leaks),
+        }
 
     def note_request(self, kind: RequestKind, subject: str) -> None:
         """Write down an arrival; the subject of a poll is its request id."""

@@ -5,9 +5,10 @@ a minute and the dearest request about four. Only their shape matters: long righ
 models, work that grows with the pixels.
 """
 
-import random
-from math import log
 from typing import Final
+
+from .chance import chance
+from .delays import Delay, Lognormal
 
 SIGMA: Final = 0.25
 """Spread of the logarithm: two thirds of the draws lie within 25% of the median."""
@@ -27,20 +28,21 @@ def median_seconds(model_id: str, resolution: str, length: float) -> float:
 
 
 class Durations:
-    """Draws from a stream of its own, one number a job, so that jobs do not disturb each other."""
+    """Draws by the job's name, so that neither order nor other jobs change what one takes."""
 
-    def __init__(self, seed: int, speed: float) -> None:
-        """Divide all draws by `speed`.
+    def __init__(self, seed: int, speed: float, delay: Delay | None = None) -> None:
+        """Divide all draws by `speed`; `delay` replaces the invented distribution.
 
         Raises:
             ValueError: the speed is not above zero.
         """
         if not speed > 0:
             raise ValueError(f"speed is {speed}; it divides durations, so it must be above 0")
-        self._random = random.Random(f"{seed}/durations")
+        self._seed = seed
         self._speed = speed
+        self._delay = delay
 
-    def draw(self, model_id: str, resolution: str, length: float) -> float:
+    def draw(self, job: str, model_id: str, resolution: str, length: float) -> float:
         """Draw the seconds that one job will run."""
-        median = median_seconds(model_id, resolution, length)
-        return self._random.lognormvariate(log(median), SIGMA) / self._speed
+        delay = self._delay or Lognormal(median_seconds(model_id, resolution, length), SIGMA)
+        return delay.draw(chance(self._seed, "duration", job)) / self._speed

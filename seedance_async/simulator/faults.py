@@ -1,19 +1,14 @@
-"""What goes wrong: which faults there are, how often by plan, and the dice that decide."""
+"""What can go wrong: the names of the faults, and what each of them does."""
 
-import random
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final, Self, TypeVar
-
-import attrs
-
-T = TypeVar("T")
+from typing import Final
 
 SUBMIT_BEFORE: Final = MappingProxyType(
     {
         "drop-before-accept": "submit: the connection closes, nothing was accepted",
         "html-504": "submit: a gateway's HTML page, nothing was accepted",
+        "html-502": "submit: the same with 502",
         "5xx-before-accept": "submit: 500, 502 or 503, nothing was accepted",
         "429": "submit: refused, Retry-After as seconds and as an HTTP date by turns",
     }
@@ -22,6 +17,7 @@ SUBMIT_AFTER: Final = MappingProxyType(
     {
         "drop-after-accept": "submit: accepted, then the connection closes",
         "5xx-after-accept": "submit: accepted, then 500, 502 or 503",
+        "html-502-after-accept": "submit: accepted, then a gateway's HTML page",
         "truncated-json": "submit: accepted, the answer cut short or unreadable by turns",
     }
 )
@@ -51,6 +47,12 @@ JOB: Final = MappingProxyType(
         "succeeded": "the result spells `succeeded` for `completed`",
         "not-ready-400": "a result asked too early is HTTP 400 with error_code 400005",
         "unknown-state": "a running job reads as a state that nobody documented",
+        "accepted-202": "an accepted submit is HTTP 202",
+        "bare-acceptance": "an accepted submit is answered with the request_id alone",
+        "canceled": "the result spells `canceled` for `cancelled`",
+        "no-position": "a status never tells the queue_position",
+        "no-times": "a result tells neither created_at nor finished_at",
+        "no-cost": "a result never tells the cost",
     }
 )
 VIDEO: Final = MappingProxyType(
@@ -59,114 +61,22 @@ VIDEO: Final = MappingProxyType(
         "slow-video": "download: a few kilobytes a second",
     }
 )
-ANY: Final = MappingProxyType({"slow": "any API request: the answer takes seconds"})
+ANY: Final = MappingProxyType(
+    {
+        "slow": "any API request: the answer takes seconds",
+        "code-and-message": "any refusal: `code` and `message` for `error_code`, `error_message`",
+    }
+)
+OUTAGE: Final = MappingProxyType(
+    {"outage": "any request: the connection closes before the service has seen it"}
+)
+SILENT: Final = MappingProxyType({"unreachable": "nothing listens: nobody can connect"})
 
 KNOWN: Final[Mapping[str, str]] = MappingProxyType(
     {
         name: meaning
-        for group in (SUBMIT_BEFORE, SUBMIT_AFTER, POLL, CANCEL, JOB, VIDEO, ANY)
+        for group in (SUBMIT_BEFORE, SUBMIT_AFTER, POLL, CANCEL, JOB, VIDEO, ANY, OUTAGE, SILENT)
         for name, meaning in group.items()
     }
 )
 """Every fault with what it does, for a command line's help."""
-
-
-def _checked(rates: Mapping[str, float]) -> Mapping[str, float]:
-    unknown = sorted(rates.keys() - KNOWN.keys())
-    if unknown:
-        raise ValueError(f"unknown fault {', '.join(unknown)}; known are {', '.join(KNOWN)}")
-    for name, rate in rates.items():
-        if not 0 <= rate <= 1:
-            raise ValueError(f"the rate of {name} is {rate}; it must lie between 0 and 1")
-    return MappingProxyType(dict(rates))
-
-
-@attrs.frozen
-class FaultPlan:
-    """How often each fault happens: `FaultPlan({"drop-after-accept": 0.05})`.
-
-    Attributes:
-        rates: probability, 0 to 1, by the name of the fault (`KNOWN` lists them).
-        slow_seconds: how late a `slow` answer is.
-        slow_bandwidth: bytes a second of a `slow-video`.
-
-    Raises:
-        ValueError: a fault is unknown, or its rate no probability.
-    """
-
-    rates: Mapping[str, float] = attrs.field(factory=dict, converter=_checked)
-    slow_seconds: float = 5.0
-    slow_bandwidth: float = 4096.0
-
-    @classmethod
-    def parse(cls, arguments: Iterable[str]) -> Self:
-        """Read the command line's form, `["drop-after-accept=0.05", "429=0.1"]`.
-
-        Raises:
-            ValueError: an argument is not NAME=RATE, is unknown, or comes twice.
-        """
-        rates: dict[str, float] = {}
-        for argument in arguments:
-            name, equals, rate = argument.partition("=")
-            if not equals:
-                raise ValueError(f"{argument!r} is not NAME=RATE, as in drop-after-accept=0.05")
-            if name in rates:
-                raise ValueError(f"the fault {name} is given twice")
-            try:
-                rates[name] = float(rate)
-            except ValueError:
-                raise ValueError(f"the rate of {name} is {rate!r}, not a number") from None
-        return cls(rates)
-
-
-@attrs.frozen
-class InjectedFault:
-    """One fault that happened: when (seconds, loop's clock), which, where, to which job."""
-
-    now: float
-    name: str
-    endpoint: str
-    request_id: str | None
-
-
-class Dice:
-    """Decides fault by fault, each from a stream of its own, and logs what it decided.
-
-    So more of one fault neither moves nor changes the others; and whoever raises a rate keeps
-    the hits that the lower rate had.
-    """
-
-    def __init__(self, plan: FaultPlan, seed: int) -> None:
-        self.plan: Final = plan
-        self.log: Final[list[InjectedFault]] = []
-        self._hits: Counter[str] = Counter()
-        self._streams: Final = {
-            name: random.Random(f"{seed}/fault/{name}")
-            for name, rate in plan.rates.items()
-            if rate > 0
-        }
-
-    def strikes(self, name: str, now: float, endpoint: str, request_id: str | None) -> bool:
-        """Throw for one fault."""
-        return self.first((name,), now, endpoint, request_id) is not None
-
-    def first(
-        self, names: Iterable[str], now: float, endpoint: str, request_id: str | None
-    ) -> str | None:
-        """Throw for all of these and return the first that strikes; only that one happens."""
-        if not self._streams:
-            return None
-        struck = [name for name in names if self._throw(name)]
-        if not struck:
-            return None
-        self._hits[struck[0]] += 1
-        self.log.append(InjectedFault(now, struck[0], endpoint, request_id))
-        return struck[0]
-
-    def turn(self, name: str, choices: Sequence[T]) -> T:
-        """Take the choices by turns, one for each time that the fault struck."""
-        return choices[(self._hits[name] - 1) % len(choices)]
-
-    def _throw(self, name: str) -> bool:
-        stream = self._streams.get(name)
-        return stream is not None and stream.random() < self.plan.rates[name]

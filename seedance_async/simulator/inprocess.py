@@ -13,11 +13,13 @@ class ConnectionDropped(Exception):
     """The connection closed before a whole answer had come.
 
     Attributes:
-        sent: whether the request had left: always, for the simulator has read it.
+        sent: whether the request had left; False only where nothing listened.
     """
 
     def __init__(self, *, sent: bool) -> None:
-        super().__init__("the simulator closed the connection")
+        super().__init__(
+            "the simulator closed the connection" if sent else "nothing listens for a while"
+        )
         self.sent: Final = sent
 
 
@@ -53,6 +55,9 @@ class InProcess:
             ConnectionDropped: no whole answer came.
         """
         loop = asyncio.get_running_loop()
+        self.simulator.advance(loop.time())
+        if self.simulator.silent(loop.time()):
+            raise ConnectionDropped(sent=False)
         reply = self.simulator.receive(method, _target(url), headers or {}, body, loop.time())
         seconds = reply.delay
         if reply.bandwidth is not None:

@@ -32,6 +32,12 @@ class Fate:
         success_name: how success reads on the result.
         not_ready_is_400: a result asked too early is HTTP 400 with code 400005.
         as_array: the output holds `videos` instead of `video`.
+        accepted_status: HTTP status of the answer to its submit.
+        bare_acceptance: that answer holds the request_id alone.
+        cancelled_name: how a cancellation reads on the result.
+        tells_position: whether its status tells the queue_position.
+        tells_times: whether its result tells created_at and finished_at.
+        tells_cost: whether its result tells the cost when asked to.
     """
 
     error: object = None
@@ -41,13 +47,24 @@ class Fate:
     success_name: str = "completed"
     not_ready_is_400: bool = False
     as_array: bool = False
+    accepted_status: int = 200
+    bare_acceptance: bool = False
+    cancelled_name: str = "cancelled"
+    tells_position: bool = True
+    tells_times: bool = True
+    tells_cost: bool = True
 
 
 @attrs.define(eq=False, kw_only=True)
 class Job:
-    """One accepted generation; times are seconds on the loop's clock, money is micro-dollars."""
+    """One accepted generation; times are seconds on the loop's clock, money is micro-dollars.
+
+    `name` says what was asked for and how often before: the same in each run of a seed.
+    """
 
     request_id: str
+    name: str
+    owner: str = attrs.field(repr=False)
     model_id: str
     body: str = attrs.field(repr=False)
     resolution: str

@@ -1,14 +1,16 @@
 """What a fault makes of an answer."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from email.utils import formatdate
 from math import ceil
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 import attrs
 
-from .faults import Dice
-from .reply import DROPPED, Reply, in_html, in_json, refusal
+from .reply import DROPPED, JSON_TYPE, Reply, in_html, in_json, refusal
+
+T = TypeVar("T")
 
 RETRY_AFTER: Final = (1, 2, 3)
 """Seconds that a 429 asks for, by turns."""
@@ -16,16 +18,33 @@ RETRY_AFTER: Final = (1, 2, 3)
 _SERVER_ERRORS: Final = (500, 502, 503)
 
 
-def spoil(fault: str, reply: Reply, dice: Dice, wall_now: float) -> Reply:
+class Turn(Protocol):
+    """Takes the choices by turns, from one time that a fault strikes to the next."""
+
+    def __call__(self, choices: Sequence[T], /) -> T: ...
+
+
+def spoil(fault: str, reply: Reply, turn: Turn, wall_now: float) -> Reply:
     """Turn the answer that was due into the one that the fault brings.
 
     Args:
         fault: its name; what it means for the job was done before.
         reply: the answer that was due.
-        dice: knows whose turn it is among the forms of one fault.
+        turn: chooses among the forms of one fault.
         wall_now: seconds since the Unix epoch, for HTTP dates.
     """
-    return _SPOILERS[fault](fault, reply, dice, wall_now)
+    return _SPOILERS[fault](reply, turn, wall_now)
+
+
+def other_words(reply: Reply) -> Reply:
+    """Say a refusal with `code` and `message` (wire.md, section 5: also seen)."""
+    if reply.headers["Content-Type"] != JSON_TYPE:
+        return reply
+    document = json.loads(reply.body)
+    names = {"error_code": "code", "error_message": "message"}
+    document = {names.get(name, name): value for name, value in document.items()}
+    extra = {n: v for n, v in reply.headers.items() if n not in ("Content-Type", "Content-Length")}
+    return in_json(reply.status, document, **extra)
 
 
 def limited(retry_after: int, wall_now: float, *, as_date: bool) -> Reply:
@@ -43,47 +62,52 @@ def limited(retry_after: int, wall_now: float, *, as_date: bool) -> Reply:
     )
 
 
-def _drop(_fault: str, _reply: Reply, _dice: Dice, _wall_now: float) -> Reply:
+def _drop(_reply: Reply, _turn: Turn, _wall_now: float) -> Reply:
     return DROPPED
 
 
-def _gateway_page(_fault: str, _reply: Reply, _dice: Dice, _wall_now: float) -> Reply:
+def _gateway_timeout(_reply: Reply, _turn: Turn, _wall_now: float) -> Reply:
     return in_html(504, "504 Gateway Time-out")
 
 
-def _server_error(fault: str, _reply: Reply, dice: Dice, _wall_now: float) -> Reply:
-    return refusal(dice.turn(fault, _SERVER_ERRORS), 500001, "Internal server error.")
+def _bad_gateway(_reply: Reply, _turn: Turn, _wall_now: float) -> Reply:
+    return in_html(502, "502 Bad Gateway")
 
 
-def _limit(fault: str, _reply: Reply, dice: Dice, wall_now: float) -> Reply:
-    seconds = dice.turn(fault, RETRY_AFTER)
-    return limited(seconds, wall_now, as_date=dice.turn(fault, (False, True)))
+def _server_error(_reply: Reply, turn: Turn, _wall_now: float) -> Reply:
+    return refusal(turn(_SERVER_ERRORS), 500001, "Internal server error.")
 
 
-def _error_in_200(_fault: str, _reply: Reply, _dice: Dice, _wall_now: float) -> Reply:
+def _limit(_reply: Reply, turn: Turn, wall_now: float) -> Reply:
+    return limited(turn(RETRY_AFTER), wall_now, as_date=turn((False, True)))
+
+
+def _error_in_200(_reply: Reply, _turn: Turn, _wall_now: float) -> Reply:
     return in_json(200, {"error_code": 500001, "error_message": "Internal server error."})
 
 
-def _truncate(fault: str, reply: Reply, dice: Dice, _wall_now: float) -> Reply:
+def _truncate(reply: Reply, turn: Turn, _wall_now: float) -> Reply:
     half = len(reply.body) // 2
-    if dice.turn(fault, ("cut", "unreadable")) == "cut":
+    if turn(("cut", "unreadable")) == "cut":
         return attrs.evolve(reply, cut=half)
     headers = {**reply.headers, "Content-Length": str(half)}
     return attrs.evolve(reply, body=reply.body[:half], headers=headers)
 
 
-def _say_requested(_fault: str, reply: Reply, _dice: Dice, _wall_now: float) -> Reply:
+def _say_requested(reply: Reply, _turn: Turn, _wall_now: float) -> Reply:
     """The other answer to a cancel (wire.md, section 4: seen in an official test)."""
     return in_json(reply.status, {"status": "cancelled", "outcome": "cancellation_requested"})
 
 
-_SPOILERS: Final[dict[str, Callable[[str, Reply, Dice, float], Reply]]] = {
+_SPOILERS: Final[dict[str, Callable[[Reply, Turn, float], Reply]]] = {
     "drop-before-accept": _drop,
     "drop-after-accept": _drop,
     "poll-drop": _drop,
     "cancel-drop": _drop,
-    "html-504": _gateway_page,
-    "poll-html-504": _gateway_page,
+    "html-504": _gateway_timeout,
+    "poll-html-504": _gateway_timeout,
+    "html-502": _bad_gateway,
+    "html-502-after-accept": _bad_gateway,
     "5xx-before-accept": _server_error,
     "5xx-after-accept": _server_error,
     "poll-5xx": _server_error,

@@ -11,6 +11,8 @@ from .books import RequestKind
 _MODELS: Final = "/v1/models"
 _REQUESTS: Final = "/v1/requests/"
 _VIDEOS: Final = "/videos/"
+_BOOKS: Final = "/simulator/books"
+"""No part of the Model API: what the double wrote down, for tests in any language."""
 
 _REQUEST_ENDS: Final[Mapping[str, tuple[RequestKind, str]]] = {
     "status": ("status", "GET"),
@@ -54,4 +56,6 @@ def route(method: str, target: str) -> Route:
         if method == "POST":
             return Route("submit", model_id, query)
         return Route("catalog", model_id, query, method == "GET")
+    elif path == _BOOKS and method == "GET":
+        return Route("books", "", query)
     return Route("unknown", path, query)

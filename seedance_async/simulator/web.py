@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import http
+import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from math import inf
 from typing import Final
 
 import aiohttp
@@ -50,7 +52,8 @@ async def serve(
 ) -> AsyncIterator[Server]:
     """Serve a simulator on loopback inside the block.
 
-    The simulator's `public_url` becomes the server's, its `epoch` that of the real clock.
+    The simulator's `public_url` becomes the server's, its `epoch` that of the real clock, and
+    its `life` one that no other server has, so that ids are not given out twice.
 
     Args:
         simulator: one that no other driver uses.
@@ -66,6 +69,8 @@ async def serve(
         raise ValueError(f"the simulator listens on loopback only, not on {host!r}")
     loop = asyncio.get_running_loop()
     simulator.epoch = time.time() - loop.time()
+    simulator.life = secrets.token_hex(8)
+    simulator.start(loop.time())
     async with aiohttp.ClientSession(timeout=PROBE_TIMEOUT, trust_env=False) as images:
         desk = _Desk(simulator, images)
         listener = web.Server(
@@ -77,11 +82,16 @@ async def serve(
         runner = web.ServerRunner(listener, shutdown_timeout=SHUTDOWN_SECONDS)
         await runner.setup()
         try:
-            site = web.TCPSite(runner, host, port)
-            await site.start()
+            door = _Door(runner, listener, host, port)
+            await door.open()
             name = f"[{host}]" if ":" in host else host
-            simulator.public_url = f"http://{name}:{runner.addresses[0][1]}"
-            yield Server(simulator, simulator.public_url)
+            simulator.public_url = f"http://{name}:{door.port}"
+            shutting = asyncio.create_task(door.shut_for(simulator.silences()))
+            try:
+                yield Server(simulator, simulator.public_url)
+            finally:
+                shutting.cancel()
+                await asyncio.wait([shutting])
         finally:
             await runner.cleanup()
 
@@ -98,6 +108,44 @@ async def serve_until_cancelled(
         if on_listening is not None:
             on_listening(server)
         await asyncio.get_running_loop().create_future()
+
+
+class _Door:
+    """The listening socket, which may be shut for a while: then nobody can connect."""
+
+    def __init__(
+        self, runner: web.ServerRunner, listener: web.Server, host: str, port: int
+    ) -> None:
+        self._runner = runner
+        self._listener = listener
+        self._host = host
+        self.port = port
+        self._site: web.TCPSite | None = None
+
+    async def open(self) -> None:
+        """Listen, on the same port each time."""
+        self._site = web.TCPSite(self._runner, self._host, self.port)
+        await self._site.start()
+        self.port = self._runner.addresses[0][1]
+
+    async def shut_for(self, silences: Sequence[tuple[float, float]]) -> None:
+        """Shut the door in these spans of seconds, counted from now."""
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
+        for since, until in silences:
+            await asyncio.sleep(begin + since - loop.time())
+            await self._shut()
+            if until == inf:
+                return
+            await asyncio.sleep(begin + until - loop.time())
+            await self.open()
+
+    async def _shut(self) -> None:
+        assert self._site is not None
+        await self._site.stop()
+        for connection in self._listener.connections:
+            if connection.transport is not None:
+                connection.transport.abort()
 
 
 class _Desk:

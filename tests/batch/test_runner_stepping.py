@@ -94,7 +94,9 @@ async def _go_on(night: Night, way: str) -> None:
 
 def test_a_storm_of_every_fault_at_once(tmp_path: Path) -> None:
     """Four runs, each left at some moment but the last: books, ledger and files agree."""
-    night = Night(tmp_path, faults=[f"{name}=0.05" for name in KNOWN_FAULTS], capacity=20)
+    faults = [f"{name}=0.05" for name in KNOWN_FAULTS if name != "unreachable"]
+    faults.append("unreachable,since=30,until=75")
+    night = Night(tmp_path, faults=faults, capacity=20)
     rows = foxes(200)
     budget = Budget(usd=200 * 0.25, price_per_second=0.05)
     session = {"max_in_flight": 30, "max_in_doubt": 200, "job_timeout": 400.0}

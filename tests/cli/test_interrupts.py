@@ -18,8 +18,6 @@ from .processes import (
 )
 
 FOX = ("generate", "pro-fast", "--prompt", "A red fox", "-o", "fox.mp4", "--yes")
-FIRST_IS_SLOW = 1028
-"""A seed with which a rate of 2% makes the first request slow, and none of the next twenty."""
 
 DETACHED = {"submitted", "timed_out"}
 """Not over, and to be come back to: whether the session wrote its detaching down or not."""
@@ -107,9 +105,7 @@ def test_three_times_it_leaves_at_once_with_the_job_file_intact() -> None:
 
 def test_twice_during_the_post_it_leaves_with_the_id() -> None:
     """The answer is waited for, the id written down, the queued job cancelled or left."""
-    with simulation(
-        "--fault", "slow=0.02", "--seed", str(FIRST_IS_SLOW), "--speed", "1"
-    ) as running:
+    with simulation("--fault", "slow,nth=1", "--speed", "1") as running:
         process = start(*FOX, **running.environment)
         until_state("fox.mp4.job.json", "submitting")
         interrupt(process)

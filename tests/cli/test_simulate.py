@@ -1,6 +1,9 @@
 """`simulate`: the double in a process of its own."""
 
+import json
 import signal
+import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -57,3 +60,54 @@ def test_faults_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["simulate", "--faults"]) == 0
     text = capsys.readouterr().out
     assert all(name in text and meaning in text for name, meaning in KNOWN_FAULTS.items())
+
+
+def test_a_fault_log_is_written_as_it_happens_and_replayed(tmp_path: Path) -> None:
+    """Whoever saw a failure has what repeats it, down to the request."""
+    log = tmp_path / "faults.jsonl"
+    with simulation("--fault", "poll-html-504=1,times=2", "--fault-log", str(log)) as running:
+        assert command(*FOX, "--poll-interval", "0.1", **running.environment).code == 0
+        first = log.read_text().splitlines()
+    assert [json.loads(line)["name"] for line in first] == ["poll-html-504"] * 2
+    again = tmp_path / "again.jsonl"
+    with simulation("--replay", str(log), "--fault-log", str(again)) as running:
+        again_words = (*FOX, "--overwrite", "--poll-interval", "0.1")
+        assert command(*again_words, **running.environment).code == 0
+        second = again.read_text().splitlines()
+    own = {"at": None, "request_id": None}  # each life of a server has its own
+    told = [{**json.loads(line), **own} for line in [*first, *second]]
+    assert told[:2] == told[2:]
+
+
+def test_everybody_may_read_its_books() -> None:
+    """A test in any language asserts on them."""
+    with simulation("--balance", "0.3", "--duration", "0.2", "--latency", "result=0.01") as running:
+        assert command(*FOX, "--poll-interval", "0.1", **running.environment).code == 0
+        other = (*FOX[:3], "A blue fox", *FOX[4:-2], "blue.mp4", "--yes")
+        done = command(*other, **running.environment)
+        assert done.code == 77
+        with urllib.request.urlopen(f"{running.base_url}/simulator/books") as answer:
+            books = json.load(answer)
+    assert books["billed_usd"] == 0.25
+    assert [entry["input"]["text"] for entry in books["accepted"]] == ["A red fox"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--latency", "soon"), "'soon' is no distribution of seconds"),
+        (("--latency", "poll=1"), "latency for ['poll']; endpoints are submit"),
+        (("--duration", "lognormal:1"), "'lognormal:1' is no distribution"),
+        (("--bandwidth", "0"), "bandwidth is 0"),
+        (("--replay", "nowhere.jsonl"), "nowhere.jsonl cannot be read: No such file"),
+        (("--replay", "x", "--fault", "429=1"), "--replay brings its own faults"),
+        (("--fault-log", "nowhere/log.jsonl"), "cannot be written: No such file"),
+        (("--fault", "429,nth=0"), "nth of 429 is 0; it must be 1 or more. `simulate --faults`"),
+    ],
+)
+def test_what_it_cannot_do_it_says(
+    arguments: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before it listens, with the value and the way out."""
+    assert run(["simulate", *arguments]) == 64
+    assert words in " ".join(capsys.readouterr().err.split())

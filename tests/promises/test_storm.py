@@ -35,6 +35,8 @@ from seedance_async.simulator import KNOWN_FAULTS, Acceptance, canonical_json
 from tests.session.scene import RecordingJournal, Scene, fox, run
 
 JOBS = 1000
+ALL_FAULTS = KNOWN_FAULTS.keys() - {"unreachable"}
+"""All that befall a request; `unreachable` befalls those that never arrive."""
 PRICE = 0.05
 COST = 250_000
 """Micro-dollars for one of these videos: five seconds at `PRICE`."""
@@ -141,8 +143,8 @@ class Storm:
 
 @pytest.fixture(scope="module")
 def storm(tmp_path_factory: pytest.TempPathFactory) -> Storm:
-    """Play once: every fault that the simulator knows, each at 5%."""
-    faults = [f"{name}=0.05" for name in KNOWN_FAULTS]
+    """Play once: every fault that the simulator knows, each at 5%, and a while of silence."""
+    faults = [f"{name}=0.05" for name in ALL_FAULTS] + ["unreachable,since=100,until=190"]
     journal = CallersLeave()
     scene = Scene(faults=faults, capacity=3, price_per_second=PRICE, journal=journal)
     storm = Storm(scene, journal, tmp_path_factory.mktemp("videos"))
@@ -171,7 +173,7 @@ def struck(storm: Storm, name: str) -> set[str | None]:
 
 def test_the_storm_was_one(storm: Storm) -> None:
     """Every fault struck, every way to end was met, and every job has an end."""
-    assert {fault.name for fault in storm.scene.simulator.faults_log} == set(KNOWN_FAULTS)
+    assert {fault.name for fault in storm.scene.simulator.faults_log} == ALL_FAULTS
     ends = {type(outcome) for outcome in storm.outcomes.values()}
     assert ends == {Succeeded, Failed, Cancelled, TimedOut, Lost}
     assert storm.doubts
@@ -217,7 +219,8 @@ def test_never_lies_in_a_storm(storm: Storm) -> None:
         match outcome:
             case Succeeded(cost_usd=cost):
                 assert billed[entry.body] == 1
-                assert cost == entry.price / 1e6
+                untold = entry.request_id in struck(storm, "no-cost")
+                assert cost == (None if untold else entry.price / 1e6)
             case Failed():
                 assert entry.body not in billed
                 assert entry.request_id in struck(storm, "failed")
@@ -251,7 +254,12 @@ def test_never_floods_in_a_storm(storm: Storm) -> None:
     assert numbers.submitted == len(journal.told("accepted")) == finished.total()
     assert numbers.untracked == finished["TimedOut"] + finished["Lost"] + doubts
     assert numbers.spent * 1e6 == pytest.approx(finished["Succeeded"] * COST)
-    assert numbers.reserved * 1e6 == pytest.approx(numbers.untracked * COST)
+    # Nobody said that these cost nothing, so they stay set aside.
+    unpriced = sum(
+        isinstance(outcome, Failed | Cancelled) and outcome.request_id in struck(storm, "no-cost")
+        for outcome in journal.told("finished")
+    )
+    assert numbers.reserved * 1e6 == pytest.approx((numbers.untracked + unpriced) * COST)
     gone = {o.request_id for o in storm.outcomes.values() if isinstance(o, TimedOut | Lost)}
     polls = [
         storm.scene.simulator.books.polls(entry.request_id)

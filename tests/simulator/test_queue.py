@@ -127,7 +127,7 @@ def test_a_clock_that_goes_back_stands_still() -> None:
 def test_durations_have_the_median_of_their_kind() -> None:
     """Model, resolution and length decide; the spread is that of sigma 0.25."""
     durations = Durations(seed=3, speed=2.0)
-    draws = [durations.draw(FAST, "720p", 5) for _ in range(4000)]
+    draws = [durations.draw(str(n), FAST, "720p", 5) for n in range(4000)]
     assert statistics.median(draws) == pytest.approx(median_seconds(FAST, "720p", 5) / 2, rel=0.03)
     assert statistics.quantiles(draws, n=100)[83] == pytest.approx(
         statistics.median(draws) * 1.28, rel=0.05
@@ -137,13 +137,19 @@ def test_durations_have_the_median_of_their_kind() -> None:
 
 
 def test_equal_seeds_give_equal_answers_and_faults_do_not_shift_durations() -> None:
-    """Each purpose has a stream of its own."""
+    """Each purpose has draws of its own, and no order of requests moves them."""
 
-    def lengths(seed: int, rates: dict[str, float]) -> list[tuple[str, float]]:
+    def lengths(
+        seed: int, rates: dict[str, float], *, backwards: bool = False
+    ) -> set[tuple[str, float]]:
         asking = Asking(Simulator(seed=seed, faults=FaultPlan(rates)))
-        ids = [asking.accept({"text": str(n)}) for n in range(20)]
-        return [(name, asking.simulator._jobs[name].work_seconds) for name in ids]
+        numbers = range(20)
+        ids = [
+            asking.accept({"text": str(n)}) for n in (reversed(numbers) if backwards else numbers)
+        ]
+        return {(name, asking.simulator._jobs[name].work_seconds) for name in ids}
 
     plain = lengths(7, {})
     assert plain == lengths(7, {"failed": 0.5, "drop-after-accept": 0.5, "poll-429": 1.0})
-    assert plain != lengths(8, {})
+    assert plain == lengths(7, {}, backwards=True)
+    assert not plain & lengths(8, {})

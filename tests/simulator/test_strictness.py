@@ -127,9 +127,15 @@ def test_the_samples_of_the_documents_pass(asking: Asking) -> None:
     assert asking.submit(pro, PRO).status == 200
 
 
-@pytest.mark.parametrize("model", ["bytedance/unknown", FAST + "/", FAST.replace("/", "%2F")])
-def test_an_unknown_model_is_404001(asking: Asking, model: str) -> None:
+@pytest.mark.parametrize("model", ["seedance", FAST + "/", FAST.replace("/", "%2F")])
+def test_what_cannot_be_a_model_id_is_400001(asking: Asking, model: str) -> None:
     """The slashes of a model id stay raw, and nothing is guessed."""
+    assert code(asking.submit(FOX, model)) == (400, 400001)
+
+
+@pytest.mark.parametrize("model", ["bytedance/unknown", FAST + "er"])
+def test_an_unknown_model_is_404001(asking: Asking, model: str) -> None:
+    """It looks like a model, and there is none."""
     assert code(asking.submit(FOX, model)) == (404, 404001)
 
 

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from seedance_async.simulator import FaultPlan, Simulator
+from seedance_async.simulator import Fault, FaultPlan, Simulator
 from seedance_async.simulator.media import video
 from seedance_async.simulator.web import Server, serve, serve_until_cancelled
 
@@ -249,5 +249,28 @@ def test_serving_until_cancelled() -> None:
                 await task
             with pytest.raises(aiohttp.ClientConnectorError):
                 await client.get(f"{url}/v1/models", headers=HEADERS)
+
+    live(main)
+
+
+def test_a_silence_lets_nobody_connect_and_breaks_what_is_open() -> None:
+    """Real time, for the listening socket is real: silent for a while, then heard again."""
+    plan = FaultPlan([Fault("unreachable", since=0.3, until=0.6)])
+
+    async def heard(client: aiohttp.ClientSession, url: str) -> bool:
+        try:
+            async with client.get(url) as response:
+                return response.status == 200
+        except aiohttp.ClientConnectorError:
+            return False
+        except aiohttp.ClientError:  # the connection that was open was cut
+            return await heard(client, url)
+
+    async def main() -> None:
+        async with serve(Simulator(faults=plan)) as server, aiohttp.ClientSession() as client:
+            url = f"{server.base_url}/simulator/books"
+            for expected in (True, False, True):
+                while await heard(client, url) is not expected:
+                    await asyncio.sleep(0.01)
 
     live(main)
