@@ -1,13 +1,31 @@
-"""The bodies of wire.md, sections 1 to 5 and 8, to the letter."""
+"""The bodies of wire.md, sections 1 to 5 and 8, to the letter.
 
+The samples lie in `tests/samples/`, and its index says how the client reads each of them. Here
+the simulator is brought to say each of them, field by field; where it never does, the index has
+the reason (`not_by_the_simulator`).
+"""
+
+import json
 import re
 import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from seedance_async.simulator import Account, Simulator
+from seedance_async.simulator import Account, FaultPlan, Reply, Simulator
 
-from .asking import FAST, LATER, LITE, PRO, Asking, code, read
+from .asking import FAST, FOX, HEADERS, LATER, LITE, PRO, Asking, code, read
+
+SAMPLES = Path(__file__).parent.parent / "samples"
+INDEX: list[dict[str, Any]] = json.loads((SAMPLES / "index.json").read_text())
+
+WORDS = {
+    *("in_queue", "in_progress", "completed", "succeeded", "failed", "cancelled", "canceled"),
+    *("not_cancellable", "cancellation_requested"),
+}
+"""What the wire's `status` and `outcome` say; any other word is one that nobody documented."""
 
 
 @pytest.fixture
@@ -165,3 +183,179 @@ def test_other_paths_are_a_gateways_404(asking: Asking) -> None:
     assert (reply.status, reply.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
     assert asking.send("DELETE", f"/v1/models/{FAST}").status == 405
     assert asking.send("POST", "/v1/requests/x/result").status == 405
+
+
+# --- the samples ---------------------------------------------------------------------------
+
+
+def faulty(*names: str, **settings: Any) -> Asking:
+    """Ask a simulator at which these faults always happen."""
+    plan = FaultPlan(dict.fromkeys(names, 1.0))
+    return Asking(Simulator(capacity=1, faults=plan, **settings))
+
+
+def submitting(*names: str, document: object = FOX, model: str = FAST, **settings: Any) -> Reply:
+    """Submit once."""
+    return faulty(*names, **settings).submit(document, model)
+
+
+def status_of(*names: str, place: int = 0, now: float = 0.0) -> Reply:
+    """Ask for the status of one of four jobs, of which the first one runs."""
+    asking = faulty(*names)
+    ids = [asking.accept({"text": str(n)}) for n in range(4)]
+    asking.now = now
+    return asking.status(ids[place])
+
+
+def result_of(*names: str, place: int = 0, now: float = LATER, query: str = "") -> Reply:
+    """Ask for the result of one of two jobs, of which the first one runs."""
+    asking = faulty(*names)
+    ids = [asking.accept({"text": str(n)}) for n in range(2)]
+    asking.now = now
+    return asking.result(ids[place], query)
+
+
+def cancelling(*names: str, end: str, place: int = 1) -> Reply:
+    """Cancel the second of two jobs, or the first, which runs; return what `end` then says."""
+    asking = faulty(*names)
+    request_id = [asking.accept({"text": str(n)}) for n in range(2)][place]
+    reply = asking.cancel(request_id)
+    return reply if end == "cancel" else asking.send("GET", f"/v1/requests/{request_id}/{end}")
+
+
+def failing(kind: type) -> Reply:
+    """Ask for the result of a job whose error is of this kind; they come by turns."""
+    replies = (failed(str(n)) for n in range(100))
+    return next(reply for reply in replies if isinstance(read(reply)["error"], kind))
+
+
+def failed(text: str) -> Reply:
+    asking = faulty("failed", "no-times")
+    request_id = asking.accept({"text": text})
+    asking.now = LATER
+    return asking.result(request_id)
+
+
+def somebody_elses() -> Reply:
+    asking = faulty(other_tokens=frozenset({"another"}))
+    headers = {**HEADERS, "Authorization": "Bearer another"}
+    return asking.send("GET", f"/v1/requests/{asking.accept()}/result", headers=headers)
+
+
+def internal_error() -> Reply:
+    """500, 502 and 503 take turns."""
+    asking = faulty("poll-5xx")
+    request_id = asking.accept()
+    replies = (asking.result(request_id) for _ in range(3))
+    return next(reply for reply in replies if reply.status == 500)
+
+
+def cancel_with_a_body() -> Reply:
+    asking = faulty()
+    return asking.send("POST", f"/v1/requests/{asking.accept()}/cancel", b"{}")
+
+
+def with_account(account: Account) -> Callable[[], Reply]:
+    return lambda: submitting(account=account)
+
+
+PRODUCED: dict[str, tuple[str, Callable[[], Reply]]] = {
+    "submit_accepted.json": ("submit", submitting),
+    "submit_accepted_bare.json": ("submit", lambda: submitting("bare-acceptance")),
+    "status_in_queue.json": ("status", lambda: status_of(place=3)),
+    "status_in_progress.json": ("status", status_of),
+    "status_completed.json": ("status", lambda: status_of(now=LATER)),
+    "status_cancelled.json": ("status", lambda: cancelling(end="status")),
+    "result_in_queue.json": ("result", lambda: result_of("no-times", place=1, now=0)),
+    "result_in_progress.json": ("result", lambda: result_of("no-times", now=0)),
+    "result_unknown_state.json": (
+        "result",
+        lambda: result_of("no-times", "unknown-state", now=0),
+    ),
+    "result_completed.json": ("result", result_of),
+    "result_completed_cost_alone.json": (
+        "result",
+        lambda: result_of(query="?include_cost=true"),
+    ),
+    "result_succeeded.json": ("result", lambda: result_of("succeeded", "videos", "no-times")),
+    "result_failed.json": ("result", lambda: failing(dict)),
+    "result_failed_error_text.json": ("result", lambda: failing(str)),
+    "result_cancelled.json": ("result", lambda: cancelling("no-times", end="result")),
+    "result_canceled.json": ("result", lambda: cancelling("no-times", "canceled", end="result")),
+    "cancel_cancelled.json": ("cancel", lambda: cancelling(end="cancel")),
+    "cancel_not_cancellable.json": ("cancel", lambda: cancelling(end="cancel", place=0)),
+    "cancel_requested.json": (
+        "cancel",
+        lambda: cancelling("cancellation-requested", end="cancel"),
+    ),
+    "error_400001_invalid_model_id.json": ("submit", lambda: submitting(model="no id")),
+    "error_400002_insufficient_balance.json": ("submit", with_account(Account.EMPTY)),
+    "error_400004_account.json": ("submit", with_account(Account.EXPIRED)),
+    "error_400005_not_ready.json": ("result", lambda: result_of("not-ready-400", now=0)),
+    "error_401001_unauthorized.json": ("submit", lambda: submitting(token="another")),
+    "error_402001_payment_required.json": ("submit", with_account(Account.UNPAID)),
+    "error_403001_permission_denied.json": ("submit", with_account(Account.DENIED)),
+    "error_403003_somebody_elses.json": ("result", somebody_elses),
+    "error_404001_not_found.json": ("result", lambda: faulty().result(str(uuid.uuid4()))),
+    "error_422001_validation.json": (
+        "submit",
+        lambda: submitting(document={"text": "a", "duration": 13}),
+    ),
+    "error_422001_detail_text.json": ("cancel", cancel_with_a_body),
+    "error_429_too_many_requests.json": ("submit", lambda: submitting("429")),
+    "error_500001_internal.json": ("result", internal_error),
+    "error_code_and_message.json": (
+        "submit",
+        lambda: submitting("code-and-message", token="another"),
+    ),
+    "gateway_502.html": ("submit", lambda: submitting("html-502")),
+    "gateway_504.html": ("submit", lambda: submitting("html-504")),
+}
+"""For each sample, whom it answers and how the simulator is brought to say it."""
+
+
+def shape(value: object, name: str = "") -> object:
+    """Reduce a body to what is documented of it: fields, types, words and codes.
+
+    The error of a failed job may be any JSON, so that only its type counts.
+    """
+    if name in ("status", "outcome"):
+        return value if value in WORDS else "a word that nobody documented"
+    if name == "error_code":
+        return value
+    if isinstance(value, dict) and name != "error":
+        return {key: shape(inner, key) for key, inner in value.items()}
+    if isinstance(value, list) and name != "loc":
+        return [shape(value[0])] if value else []
+    return type(value).__name__
+
+
+def title(page: bytes) -> str:
+    found = re.search(rb"<title>(.*)</title>", page)
+    assert found is not None
+    return found[1].decode()
+
+
+def test_every_sample_is_used_on_both_sides_or_says_why_not() -> None:
+    """The index has each for the client; here each is produced, or the index has the reason."""
+    files = {path.name for path in SAMPLES.iterdir()} - {"index.json"}
+    by_the_client = {row["file"] for row in INDEX}
+    excused = {row["file"] for row in INDEX if row.get("not_by_the_simulator", "").strip()}
+    assert files == by_the_client
+    assert PRODUCED.keys() | excused == files
+    assert not PRODUCED.keys() & excused
+
+
+@pytest.mark.parametrize("file", PRODUCED)
+def test_the_simulator_says_what_the_samples_say(file: str) -> None:
+    """The same fields with the same types, words and codes, under an HTTP status of the index."""
+    call, produce = PRODUCED[file]
+    reply = produce()
+    statuses = {row["status"] for row in INDEX if (row["call"], row["file"]) == (call, file)}
+    assert reply.status in statuses
+    sample = (SAMPLES / file).read_bytes()
+    if file.endswith(".html"):
+        assert reply.headers["Content-Type"].startswith("text/html")
+        assert title(reply.body) == title(sample)
+    else:
+        assert shape(read(reply)) == shape(json.loads(sample))

@@ -1,0 +1,1 @@
+"""Tests of the checks themselves, on doubles that are made to differ."""
