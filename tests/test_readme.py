@@ -23,18 +23,19 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 
 @pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
 def test_each_python_block_runs_as_it_stands(
-    block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pytester: pytest.Pytester
 ) -> None:
     """On a simulator at speed 200, in a folder of its own. Real sockets, so real time."""
+    if "def test_" in block:
+        pytester.makeconftest('pytest_plugins = ["seedance_async.testing"]')
+        pytester.makepyfile(block)
+        ran = pytester.runpytest_inprocess("--strict-markers", "-p", "no:cacheprovider")
+        ran.assert_outcomes(passed=block.count("def test_"))
+        return
     monkeypatch.chdir(tmp_path)
     if "asyncio.run(main())" in block:
         exec(compile(block.replace("speed=20", "speed=200"), "README.md", "exec"), {})
         assert (tmp_path / "fox.mp4").stat().st_size > 1000
-        return
-    if "def test_my_app" in block:
-        names: dict[str, object] = {}
-        exec(compile(block, "README.md", "exec"), names)
-        names["test_my_app"]()  # type: ignore[operator]
         return
     asyncio.run(_run(block, monkeypatch))
 

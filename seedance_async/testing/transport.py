@@ -1,18 +1,4 @@
-"""For tests: a session's network without a network, on virtual time if the loop is such a one.
-
-from seedance_async import ProFastTextToVideo, Session
-from seedance_async.simulator import Simulator, VirtualTimeLoop
-from seedance_async.testing import SimulatedTransport
-
-async def main() -> None:
-    simulator = Simulator(seed=7)
-    async with Session(transport=SimulatedTransport(simulator)) as session:
-        await session.generate(ProFastTextToVideo(text="A red fox"))
-    assert not simulator.books.paid_twice()
-
-with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-    runner.run(main())
-"""
+"""A session's network without a network: requests go straight to a simulator in this process."""
 
 from __future__ import annotations
 
@@ -45,6 +31,10 @@ class SimulatedTransport:
     def base_url(self) -> str:
         """An address that nothing listens at."""
         return "http://127.0.0.1:9"
+
+    def clock(self) -> float:
+        """Tell the wall-clock time of the simulator, in seconds since the epoch."""
+        return self.simulator.epoch + asyncio.get_running_loop().time()
 
     async def send(
         self, method: str, path: str, body: bytes | None = None, *, timeout: float

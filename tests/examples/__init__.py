@@ -1,0 +1,1 @@
+"""How to test what uses this library: examples that are documentation, and run."""
