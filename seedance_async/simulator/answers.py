@@ -83,5 +83,7 @@ def _verdict(job: Job) -> str:
 
 
 def _output(job: Job, public_url: str) -> dict[str, object]:
+    if job.fate.without_video:
+        return {}
     urls = [f"{public_url}{path}" for path in job.video_paths]
     return {"videos": urls} if job.fate.as_array else {"video": urls[0]}

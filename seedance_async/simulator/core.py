@@ -267,7 +267,7 @@ class Simulator:
         if call.route.kind == "catalog":
             return self._describe(call)
         job = self._jobs.get(call.route.subject)
-        if job is None or job.expired(call.now):
+        if job is None or not job.known(call.now):
             return refusal(404, 404001, "Resource not found: unknown request id.")
         if self.other_tokens and job.owner != _token(call):
             return refusal(403, 403003, "Permission denied: the request is somebody else's.")
@@ -348,12 +348,14 @@ class Simulator:
     def _cancel(self, call: _Call, job: Job) -> Reply:
         if call.body:
             return refusal(422, 422001, "Input validation failed.", "A cancel has no body.")
+        if fault := self._throw(("cancel-ignored",), call, job):
+            return self._spoil(fault, answers.cancelled(job, in_time=False), call)
         if self._queue.cancel(job, call.now):
             self.books.note_cancelled(job)
         in_time = job.state is JobState.CANCELLED
         reply = answers.cancelled(job, in_time=in_time)
-        names = [name for name in faults.CANCEL if in_time or name != "cancellation-requested"]
-        return self._may_spoil(names, reply, call, job)
+        names = ("cancel-drop", "cancel-5xx", "cancellation-requested")
+        return self._may_spoil(names if in_time else names[:2], reply, call, job)
 
     def _describe(self, call: _Call) -> Reply:
         if call.route.subject:

@@ -8,6 +8,9 @@ from .job import Fate
 EXPIRES_SOON: Final = 0.1
 """Seconds from a job's end to the loss of its id, for the fault `expired`."""
 
+KNOWN_LATE: Final = 5.0
+"""Seconds from a job's acceptance until its id is known, for the fault `not-yet-known`."""
+
 ERRORS: Final[tuple[object, ...]] = (
     {"code": "OutputVideoSensitiveContentDetected", "message": "The video was held back."},
     "The model stopped while rendering.",
@@ -32,6 +35,8 @@ def draw_fate(dice: Dice, occasion: Occasion, id_lifetime: float | None) -> Fate
         error=dice.turn("failed", subject, ERRORS) if strikes("failed") else None,
         stuck=strikes("stuck"),
         expires_after=EXPIRES_SOON if strikes("expired") else id_lifetime,
+        known_after=KNOWN_LATE if strikes("not-yet-known") else 0.0,
+        without_video=strikes("no-video"),
         in_flight_name=dice.turn("unknown-state", subject, STATES)
         if strikes("unknown-state")
         else "in_progress",

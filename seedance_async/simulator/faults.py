@@ -11,6 +11,8 @@ SUBMIT_BEFORE: Final = MappingProxyType(
         "html-502": "submit: the same with 502",
         "5xx-before-accept": "submit: 500, 502 or 503, nothing was accepted",
         "429": "submit: refused, Retry-After as seconds and as an HTTP date by turns",
+        "429-bare": "submit: refused without a Retry-After",
+        "refused-in-200": "submit: refused with error_code 422001, but as HTTP 200",
     }
 )
 SUBMIT_AFTER: Final = MappingProxyType(
@@ -25,6 +27,8 @@ POLL: Final = MappingProxyType(
     {
         "poll-drop": "status, result: the connection closes",
         "poll-html-504": "status, result: a gateway's HTML page",
+        "poll-html-502": "status, result: the same with 502",
+        "poll-html-404": "status, result: the same with 404, which says nothing of the job",
         "poll-5xx": "status, result: 500, 502 or 503",
         "poll-429": "status, result: refused, Retry-After by turns",
         "error-in-200": "status, result: HTTP 200 with error_code 500001",
@@ -36,6 +40,7 @@ CANCEL: Final = MappingProxyType(
         "cancel-drop": "cancel: done, then the connection closes",
         "cancel-5xx": "cancel: done, then 500, 502 or 503",
         "cancellation-requested": "cancel: the other spelling of the answer",
+        "cancel-ignored": "cancel: answered as requested, but the job runs on",
     }
 )
 JOB: Final = MappingProxyType(
@@ -43,6 +48,8 @@ JOB: Final = MappingProxyType(
         "failed": "the job fails",
         "stuck": "the job never ends",
         "expired": "the job's id is forgotten as soon as it is over",
+        "not-yet-known": "the job's id is unknown for 5 seconds after its acceptance",
+        "no-video": "the job completes and is billed, but its output is empty",
         "videos": "the output holds an array `videos` instead of `video`",
         "succeeded": "the result spells `succeeded` for `completed`",
         "not-ready-400": "a result asked too early is HTTP 400 with error_code 400005",

@@ -31,6 +31,8 @@ class Fate:
         in_flight_name: how a running job reads, where not `in_progress`.
         success_name: how success reads on the result.
         not_ready_is_400: a result asked too early is HTTP 400 with code 400005.
+        known_after: seconds from its acceptance until its id is known everywhere.
+        without_video: its output is empty.
         as_array: the output holds `videos` instead of `video`.
         accepted_status: HTTP status of the answer to its submit.
         bare_acceptance: that answer holds the request_id alone.
@@ -43,6 +45,8 @@ class Fate:
     error: object = None
     stuck: bool = False
     expires_after: float | None = None
+    known_after: float = 0.0
+    without_video: bool = False
     in_flight_name: str = "in_progress"
     success_name: str = "completed"
     not_ready_is_400: bool = False
@@ -78,8 +82,11 @@ class Job:
     ticket: int = -1
     finished_at: float | None = None
 
-    def expired(self, now: float) -> bool:
-        """Whether the service has forgotten this id by now."""
+    def known(self, now: float) -> bool:
+        """Whether the service knows this id now: no more once it has expired."""
+        return now >= self.accepted_at + self.fate.known_after and not self._expired(now)
+
+    def _expired(self, now: float) -> bool:
         return (
             self.finished_at is not None
             and self.fate.expires_after is not None

@@ -74,12 +74,24 @@ def _bad_gateway(_reply: Reply, _turn: Turn, _wall_now: float) -> Reply:
     return in_html(502, "502 Bad Gateway")
 
 
+def _not_found_page(_reply: Reply, _turn: Turn, _wall_now: float) -> Reply:
+    return in_html(404, "404 Not Found")
+
+
 def _server_error(_reply: Reply, turn: Turn, _wall_now: float) -> Reply:
     return refusal(turn(_SERVER_ERRORS), 500001, "Internal server error.")
 
 
 def _limit(_reply: Reply, turn: Turn, wall_now: float) -> Reply:
     return limited(turn(RETRY_AFTER), wall_now, as_date=turn((False, True)))
+
+
+def _limit_bare(_reply: Reply, _turn: Turn, _wall_now: float) -> Reply:
+    return refusal(429, 429, "Too many requests, try again later.")
+
+
+def _refuse_in_200(_reply: Reply, _turn: Turn, _wall_now: float) -> Reply:
+    return refusal(200, 422001, "Input validation failed.", "The prompt is not allowed.")
 
 
 def _error_in_200(_reply: Reply, _turn: Turn, _wall_now: float) -> Reply:
@@ -106,6 +118,8 @@ _SPOILERS: Final[dict[str, Callable[[Reply, Turn, float], Reply]]] = {
     "cancel-drop": _drop,
     "html-504": _gateway_timeout,
     "poll-html-504": _gateway_timeout,
+    "poll-html-502": _bad_gateway,
+    "poll-html-404": _not_found_page,
     "html-502": _bad_gateway,
     "html-502-after-accept": _bad_gateway,
     "5xx-before-accept": _server_error,
@@ -113,9 +127,12 @@ _SPOILERS: Final[dict[str, Callable[[Reply, Turn, float], Reply]]] = {
     "poll-5xx": _server_error,
     "cancel-5xx": _server_error,
     "429": _limit,
+    "429-bare": _limit_bare,
+    "refused-in-200": _refuse_in_200,
     "poll-429": _limit,
     "error-in-200": _error_in_200,
     "truncated-json": _truncate,
     "poll-truncated-json": _truncate,
     "cancellation-requested": _say_requested,
+    "cancel-ignored": _say_requested,
 }

@@ -83,10 +83,12 @@ async def serve(
         await runner.setup()
         try:
             door = _Door(runner, listener, host, port)
-            await door.open()
+            await door.open()  # shut below where the first span begins at once
             name = f"[{host}]" if ":" in host else host
             simulator.public_url = f"http://{name}:{door.port}"
-            shutting = asyncio.create_task(door.shut_for(simulator.silences()))
+            if simulator.silent(loop.time()):
+                await door.shut()
+            shutting = asyncio.create_task(door.keep(simulator.silences()))
             try:
                 yield Server(simulator, simulator.public_url)
             finally:
@@ -128,21 +130,24 @@ class _Door:
         await self._site.start()
         self.port = self._runner.addresses[0][1]
 
-    async def shut_for(self, silences: Sequence[tuple[float, float]]) -> None:
+    async def keep(self, silences: Sequence[tuple[float, float]]) -> None:
         """Shut the door in these spans of seconds, counted from now."""
         loop = asyncio.get_running_loop()
         begin = loop.time()
         for since, until in silences:
             await asyncio.sleep(begin + since - loop.time())
-            await self._shut()
+            await self.shut()
             if until == inf:
                 return
             await asyncio.sleep(begin + until - loop.time())
             await self.open()
 
-    async def _shut(self) -> None:
-        assert self._site is not None
+    async def shut(self) -> None:
+        """Stop listening, and cut what is connected."""
+        if self._site is None:
+            return
         await self._site.stop()
+        self._site = None
         for connection in self._listener.connections:
             if connection.transport is not None:
                 connection.transport.abort()

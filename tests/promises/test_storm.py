@@ -221,6 +221,9 @@ def test_never_lies_in_a_storm(storm: Storm) -> None:
                 assert billed[entry.body] == 1
                 untold = entry.request_id in struck(storm, "no-cost")
                 assert cost == (None if untold else entry.price / 1e6)
+            case Failed(error=error) if error.kind == "NoVideo":
+                assert billed[entry.body] == 1
+                assert entry.request_id in struck(storm, "no-video")
             case Failed():
                 assert entry.body not in billed
                 assert entry.request_id in struck(storm, "failed")
@@ -249,15 +252,19 @@ def test_never_floods_in_a_storm(storm: Storm) -> None:
     assert numbers is not None
     assert (numbers.in_flight, numbers.submitting, numbers.waiting) == (0, 0, 0)
     journal = storm.journal
-    finished = Counter(type(outcome).__name__ for outcome in journal.told("finished"))
+    outcomes = [outcome for outcome in journal.told("finished") if isinstance(outcome, Outcome)]
+    of_jobs = [outcome for outcome in outcomes if outcome.request_id is not None]
+    assert all(isinstance(outcome, Failed) for outcome in outcomes if outcome not in of_jobs)
+    finished = Counter(type(outcome).__name__ for outcome in of_jobs)
+    priced = sum(isinstance(o, Failed) and bool(o.cost_usd) for o in of_jobs)  # without a video
     doubts = len(journal.told("in_doubt"))
     assert numbers.submitted == len(journal.told("accepted")) == finished.total()
     assert numbers.untracked == finished["TimedOut"] + finished["Lost"] + doubts
-    assert numbers.spent * 1e6 == pytest.approx(finished["Succeeded"] * COST)
+    assert numbers.spent * 1e6 == pytest.approx((finished["Succeeded"] + priced) * COST)
     # Nobody said that these cost nothing, so they stay set aside.
     unpriced = sum(
         isinstance(outcome, Failed | Cancelled) and outcome.request_id in struck(storm, "no-cost")
-        for outcome in journal.told("finished")
+        for outcome in of_jobs
     )
     assert numbers.reserved * 1e6 == pytest.approx((numbers.untracked + unpriced) * COST)
     gone = {o.request_id for o in storm.outcomes.values() if isinstance(o, TimedOut | Lost)}

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seedance_async.simulator import KNOWN_FAULTS, Fault, FaultPlan, InjectedFault, Simulator
+from seedance_async.simulator.fates import KNOWN_LATE
 from seedance_async.simulator.faults import JOB, SILENT
 from seedance_async.simulator.plan import ENDPOINTS
 
@@ -266,3 +267,53 @@ def test_a_refusal_for_now_keeps_its_retry_after_in_other_words() -> None:
     assert read(reply)["code"] == 429
     assert "Retry-After" in reply.headers
     assert code(asking(Fault("429")).submit()) == (429, 429)
+
+
+# --- what only the wire's small print knows ----------------------------------------------------
+
+
+def test_a_cancel_that_is_promised_and_not_kept() -> None:
+    """The truth is what the result says: the job runs on and is billed."""
+    there = asking(Fault("cancel-ignored"), capacity=1)
+    there.accept()
+    queued = there.accept({"text": "another"})
+    answer = read(there.cancel(queued))
+    assert answer == {"status": "cancelled", "outcome": "cancellation_requested"}
+    assert read(there.result(queued))["status"] == "in_queue"
+    assert there.simulator.books.cancelled == ()
+
+
+def test_a_job_that_is_not_yet_known_is_404001_for_a_moment() -> None:
+    """Submit and result may be answered by machines that have not talked to each other."""
+    there = asking(Fault("not-yet-known"))
+    request_id = there.accept()
+    assert code(there.result(request_id)) == (404, 404001)
+    there.now = KNOWN_LATE
+    assert read(there.result(request_id))["status"] == "in_progress"
+
+
+def test_a_video_that_is_missing_is_billed() -> None:
+    """The job has completed, and its output is empty."""
+    there = asking(Fault("no-video"))
+    request_id = there.accept()
+    there.now = LATER
+    document = read(there.result(request_id))
+    assert (document["status"], document["output"]) == ("completed", {})
+    assert there.simulator.books.billed_usd == 0.25
+
+
+def test_refusals_in_odd_clothes() -> None:
+    """A 429 without Retry-After, and a refusal that calls itself 200."""
+    reply = asking(Fault("429-bare")).submit()
+    assert (code(reply), "Retry-After" in reply.headers) == ((429, 429), False)
+    there = asking(Fault("refused-in-200"))
+    assert code(there.submit()) == (200, 422001)
+    assert there.simulator.books.accepted == ()
+
+
+@pytest.mark.parametrize("status", [404, 502, 504])
+def test_gateways_pages_while_polling(status: int) -> None:
+    """None of them is the service's word about the job."""
+    there = asking(Fault(f"poll-html-{status}"))
+    reply = there.result(there.accept())
+    assert (reply.status, reply.headers["Content-Type"][:9]) == (status, "text/html")
