@@ -31,6 +31,7 @@ from seedance_async.batch.queries import LAST_LINE
 from seedance_async.batch.reading import LedgerInfo, LedgerReader
 from seedance_async.batch.schema import (
     back_up,
+    check_jobs,
     check_keys,
     check_whole,
     connect,
@@ -151,10 +152,10 @@ class Ledger(LedgerReader):
 
     async def _prepare(self, origin: str | None, key_version: int) -> None:
         def prepare(connection: sqlite3.Connection) -> int:
-            if unclean:
-                check_whole(connection, self.path)
+            check_whole(connection, self.path)
             check_keys(read_meta(connection), key_version)
             meta = migrate(connection)
+            check_jobs(connection, self.path)
             known = take_origin(meta, origin, unused=not changes.was_used(connection))
             connection.execute("BEGIN IMMEDIATE")
             write_meta(connection, origin=known)
@@ -164,7 +165,6 @@ class Ledger(LedgerReader):
             connection.execute("COMMIT")
             return recovered
 
-        unclean = await in_thread(_has_log, self.path)
         self.recovered = await self._writer.start(prepare)
         self.touched = self.recovered > 0
         try:
@@ -186,7 +186,7 @@ class Ledger(LedgerReader):
 
     def _give_back(self) -> None:
         if self._lock.held:  # else the staging file is another runner's
-            self._staging.clear()
+            self._staging.discard()
         self._lock.release()
 
     # --- the plan -----------------------------------------------------------------------------
@@ -211,7 +211,7 @@ class Ledger(LedgerReader):
         try:
             return await self._in_thread(staging.fill, rows, derive, on_cancel=staging.stop.set)
         except BaseException:
-            await in_thread(staging.clear)
+            await in_thread(staging.discard)
             raise
 
     async def conflicts(self) -> AsyncIterator[Conflict]:
@@ -428,10 +428,10 @@ def _take_lock(folder: Path, path: Path, now: float, make: bool) -> FolderLock:
     lock = FolderLock(folder / "ledger.lock", now=now)
     try:
         _check_not_lost(folder, path)
+        Staging(folder, path).clear()
     except BaseException:
         lock.release()
         raise
-    Staging(folder, path).clear()
     return lock
 
 
@@ -445,12 +445,6 @@ def _check_not_lost(folder: Path, path: Path) -> None:
             f"what is paid for; a new one would pay again. Put the ledger back, or use another "
             f"--out"
         )
-
-
-def _has_log(path: Path) -> bool:
-    """Tell whether a log is left, which a ledger that was closed in order has not."""
-    log = path.with_name(f"{path.name}-wal")
-    return log.exists() and log.stat().st_size > 0
 
 
 def _copy(path: Path, into: Path) -> bool:

@@ -76,6 +76,12 @@ WHERE id = ?
 -- name: fail_download
 UPDATE row SET download_error = ?, download_final = ? WHERE id = ?
 
+-- name: job_is_missing
+SELECT r.key FROM row r LEFT JOIN attempt a ON a.id = r.attempt
+WHERE r.state IN ('submitted', 'timed_out', 'succeeded')
+  AND (a.request_id IS NULL OR a.state <> r.state)
+LIMIT 1
+
 -- name: was_used
 SELECT EXISTS (SELECT 1 FROM attempt)
 

@@ -16,6 +16,7 @@ __all__ = [
     "MIGRATIONS",
     "back_up",
     "check_current",
+    "check_jobs",
     "check_keys",
     "check_version",
     "check_whole",
@@ -55,7 +56,7 @@ def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
             return _open(path, "rw", _only_read)
         except sqlite3.OperationalError:
             return _open(path, "ro", _only_read)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter where it names what is torn
         raise explain(path, error) from error
 
 
@@ -111,6 +112,14 @@ def _make_durable(connection: sqlite3.Connection, path: Path) -> None:
         connection.execute(f"PRAGMA {setting}")
 
 
+_DAMAGED: Final = (
+    *("malformed", "not a database", "unsupported file format", "codec can't decode"),
+    *("no such", "no column", "unknown function", "already exists", "foreign key mismatch"),
+    "Could not decode",
+)
+"""Words about a file that is none of SQLite's, or about tables that are not as we made them."""
+
+
 def explain(path: Path, error: Exception) -> LedgerError:
     """Return a database's error as one that says what to do."""
     reason = str(error) or type(error).__name__
@@ -118,7 +127,7 @@ def explain(path: Path, error: Exception) -> LedgerError:
         advice = "Free space on the disk, then run the same command again"
     elif "locked" in reason or "busy" in reason:
         advice = "Another program holds it: close that, then run the same command again"
-    elif "malformed" in reason or "not a database" in reason:
+    elif any(words in reason for words in _DAMAGED):
         advice = "It is damaged or no ledger: keep it, and use another --out"
     elif "unable to open" in reason or "readonly" in reason:
         advice = "Mend the rights of the folder and its files, or use another --out"
@@ -130,8 +139,8 @@ def explain(path: Path, error: Exception) -> LedgerError:
 def check_whole(connection: sqlite3.Connection, path: Path) -> None:
     """Look whether a database is damaged; some 4 s for a million rows.
 
-    It is for one that was not closed in order. A killed process leaves it sound; a copy made while
-    a batch wrote may not be, and would fail later, in words that help nobody.
+    A killed process leaves it sound. A copy made while a batch wrote may not be, and one bit that
+    a disk lost in an index is enough to hide a row that is paid for, and to pay for it again.
 
     Raises:
         LedgerError: It is damaged.
@@ -139,6 +148,18 @@ def check_whole(connection: sqlite3.Connection, path: Path) -> None:
     ((found,),) = connection.execute("PRAGMA integrity_check(1)").fetchall()
     if found != "ok":
         raise explain(path, sqlite3.DatabaseError(f"database disk image is malformed: {found}"))
+
+
+def check_jobs(connection: sqlite3.Connection, path: Path) -> None:
+    """Look whether each row that has a job has its id; files copied at different moments may not.
+
+    Raises:
+        LedgerError: One has not, so that nobody could come back to it.
+    """
+    found = connection.execute(SQL["job_is_missing"]).fetchone()
+    if found is not None:
+        what = f"database disk image is malformed: row {found[0]!r} has lost its job"
+        raise explain(path, sqlite3.DatabaseError(what))
 
 
 def read_meta(connection: sqlite3.Connection) -> dict[str, str]:

@@ -56,10 +56,24 @@ class Staging:
         self.stop = threading.Event()
 
     def clear(self) -> None:
-        """Remove the file, as after a crash or a plan."""
-        for suffix in ("", "-journal"):
-            with suppress(FileNotFoundError):
-                self.path.with_name(self.path.name + suffix).unlink()
+        """Remove the file, as after a crash.
+
+        Raises:
+            LedgerError: The disk refuses.
+        """
+        try:
+            for suffix in ("", "-journal"):
+                self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        except OSError as error:
+            raise LedgerError(
+                f"cannot remove {error.filename}, which is out of date: {error.strerror or error}. "
+                f"Mend the disk or the rights of the folder, then run the same command again"
+            ) from error
+
+    def discard(self) -> None:
+        """Remove the file once it has served; if that fails, the next run tells of it."""
+        with suppress(LedgerError):
+            self.clear()
 
     def fill(self, rows: Iterable[StagedRow | RowProblem], derive: Derive) -> Staged:
         """Write rows and problems, name the rows without a key, and find the conflicts.
@@ -177,7 +191,7 @@ class Staging:
         finally:
             connection.execute("DETACH staging")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        self.clear()
+        self.discard()
         return summary
 
 

@@ -60,8 +60,12 @@ class JobFileJournal:
         self._check_open()
 
     async def accepted(self, tag: str, request_id: str) -> None:
-        """Write down the job's id."""
+        """Write down the job's id; told again after the job's end, it leaves that end as it is."""
         del tag
+        record = self.file.record
+        if record.request_id == request_id and record.state not in ("submitting", "submitted"):
+            await self._write()
+            return
         await self._write(
             state="submitted", request_id=request_id, accepted_at=stamp(time.time()), error=None
         )
