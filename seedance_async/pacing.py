@@ -25,8 +25,8 @@ class RetryPolicy:
         maximum: The longest backoff, in seconds.
         connect_patience: Seconds for which a submission of which nothing was sent is tried again.
         limited_initial: The first pause after a 429 without Retry-After, in seconds.
-        limited_patience: The longest pause, and the longest that one submission waits out 429s,
-            in seconds.
+        limited_patience: The longest pause, and the longest that a submission waits out pauses
+            while none is accepted, in seconds.
         random: Gives numbers in [0, 1) for the jitter.
     """
 

@@ -66,7 +66,7 @@ class Submission:
         probing: It passes a shut gate, to see whether the account is well again.
         left: The caller was cancelled while the POST was under way; slot and money are the
             session's to give back.
-        limited: How many 429s it met, and `limited_wait` the seconds that they cost.
+        limited: How many 429s it met, and `paused_before` the session's pauses before the first.
         unsent: How many connections were never made, and `unsent_since` the first, in loop time.
     """
 
@@ -82,7 +82,7 @@ class Submission:
     left: bool = False
     probing: bool = False
     limited: int = 0
-    limited_wait: float = 0.0
+    paused_before: float = 0.0
     unsent: int = 0
     unsent_since: float | None = None
 
@@ -164,6 +164,7 @@ class Poster:
             raise
         submission.slot.track()
         state.submitted += 1
+        state.paused_before = state.paused
         job = self._tracker.follow(
             Acceptance(
                 request_id=request_id,

@@ -134,6 +134,7 @@ class SessionState:
         self.closing = False
         self.aborting = False
         self.paused_until = 0.0
+        self.paused = self.paused_before = 0.0  # seconds: in all, and before the last acceptance
         self.submitted = self.polls = self.retries = self.limited = self.doubts = 0
         self.untracked_ids: set[str] = set()
         self.fanouts: WeakSet[Feeding] = WeakSet()
@@ -170,8 +171,15 @@ class SessionState:
         """
         seconds = self.settings.journal_timeout
         try:
-            async with asyncio.timeout(seconds):
-                await word
+            async with asyncio.timeout(None) as limit:
+                # In two halves: a computer that slept has the second one when it wakes.
+                halfway = self.loop.call_later(
+                    seconds / 2, lambda: limit.reschedule(self.now() + seconds / 2)
+                )
+                try:
+                    await word
+                finally:
+                    halfway.cancel()
         except asyncio.CancelledError as error:
             if is_cancelled():
                 raise
@@ -193,6 +201,13 @@ class SessionState:
         finally:
             timer.cancel()
             self._nappers.discard(waker)
+
+    def pause(self, seconds: float) -> None:
+        """Submit nothing for so long from now on; a longer pause that holds already stays."""
+        left = max(0.0, self.paused_until - self.now())
+        if seconds > left:
+            self.paused += seconds - left
+            self.paused_until = self.now() + seconds
 
     def stir(self) -> None:
         """Wake all who nap, to look whether they may go on."""

@@ -130,18 +130,23 @@ class Submitter:
         submission.reservation = found
 
     async def _wait_out_429(self, submission: Submission, error: RateLimitedError) -> None:
-        """Pause the whole session after a 429; give up on this request after 15 minutes of them."""
+        """Pause the whole session after a 429; give up after 15 minutes in which none was accepted.
+
+        All pauses since this request's first 429 count: those who wait take turns at meeting 429s.
+        """
         state, retry = self._state, self._state.settings.retry
         state.limited += 1
         delay = retry.pause(submission.limited, error.retry_after)
         in_flight = state.pool.submitting + state.pool.tracked
         if state.limit.limited(in_flight, state.now()):
             state.limit_changed("a 429 on a submission")
-        state.paused_until = max(state.paused_until, state.now() + delay)
+        if submission.limited == 0:
+            submission.paused_before = state.paused
+        state.pause(delay)
         state.emit(RateLimited(at=state.wall(), delay=delay, retry_after=error.retry_after))
         submission.limited += 1
-        submission.limited_wait += delay
-        if submission.limited_wait > retry.limited_patience:
+        since = max(submission.paused_before, state.paused_before)
+        if state.paused - since > retry.limited_patience + 1e-6:  # what is added up is rounded
             raise error
         state.retries += 1
         # Others may be ahead now that the limit is cut: ask for a slot again when the pause ends.

@@ -246,5 +246,6 @@ def _decides(answer: Answer) -> bool:
     except ValueError:
         document = {}
     if answer.status < 300:
-        return answer.complete and "request_id" in document and "error_code" not in document
+        accepted = "request_id" in document and "error_code" not in document
+        return answer.complete and (accepted or document.get("error_code") == 422001)
     return 400 <= answer.status < 500 and answer.status not in (408, 409, 425, 499)

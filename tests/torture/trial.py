@@ -35,7 +35,7 @@ SELECT id FROM attempt WHERE state IN ('submitting', 'in_doubt') AND NOT EXISTS
 (SELECT 1 FROM row WHERE row.attempt = attempt.id AND row.state = attempt.state)
 """
 _UNKNOWN: Final = frozenset({RowState.SUBMITTING, RowState.IN_DOUBT})
-_NO_NEWS: Final = {*SUBMIT_BEFORE, *SUBMIT_AFTER} - {"429"}
+_NO_NEWS: Final = {*SUBMIT_BEFORE, *SUBMIT_AFTER} - {"429", "429-bare", "refused-in-200"}
 """The service's faults after which nobody can know what became of a POST."""
 
 
