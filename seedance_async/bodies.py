@@ -25,6 +25,7 @@ from seedance_async.errors import (
     ServerError,
 )
 from seedance_async.jobs import Output
+from seedance_async.redaction import hide
 
 __all__ = [
     "MAX_BODY_BYTES",
@@ -196,7 +197,10 @@ def read_body(answer: Answer) -> Body | None:
 
 
 def excerpt(value: object, secret: str = "") -> str:
-    """Return text, bytes or JSON as one line of at most 300 characters, without `secret`."""
+    """Return text, bytes or JSON as one line of at most 300 characters, without `secret`.
+
+    However it is spelled, and also where the text is cut within it.
+    """
     if isinstance(value, bytes):
         text = value[: 4 * _EXCERPT].decode("utf-8", "replace")
     elif isinstance(value, str):
@@ -208,7 +212,7 @@ def excerpt(value: object, secret: str = "") -> str:
             text = "(nested too deeply to be shown)"
     text = text.encode("utf-8", "backslashreplace").decode()  # lone surrogates stay visible
     if secret:
-        text = text.replace(secret, "[token]")
+        text = hide(text[: 4 * _EXCERPT], secret)
     return "".join(char if char.isprintable() else " " for char in text[:_EXCERPT]).strip()
 
 
@@ -277,17 +281,27 @@ def api_error(answer: Answer, body: Body | None, request_id: str | None, now: fl
 
 
 def read_retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Read Retry-After, seconds or an HTTP date against the wall clock `now` (section 5)."""
+    """Read Retry-After, in seconds (section 5).
+
+    A date is compared with the answer's own, where it has one: a wall clock that is wrong must
+    not make minutes of hours. Else with `now`, the wall clock.
+    """
     value = headers.get("retry-after", "").strip()
     if not value:
         return None
     number = _number(value, float)
     if number is not None:
         return number
+    moment, told = _http_date(value), _http_date(headers.get("date", ""))
+    return None if moment is None else max(0.0, moment - (now if told is None else told))
+
+
+def _http_date(text: str) -> float | None:
+    """Read an HTTP date."""
     try:
-        moment = parsedate_to_datetime(value)
+        moment = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return max(0.0, moment.timestamp() - now)
+    return moment.timestamp()

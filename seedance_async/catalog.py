@@ -27,7 +27,6 @@ __all__ = [
 
 PriceUnit = Literal["second", "output"]
 
-_EXCERPT: Final = 300  # characters that a ProtocolError keeps
 _DEAREST_USD: Final = 1_000_000  # a number beyond this is no price
 
 
@@ -81,7 +80,7 @@ def read_model_answer(answer: Answer, *, now: float) -> CatalogModel:
     body = read_body(answer)
     if not 200 <= answer.status < 300 or read_error_code(body, answer.status) is not None:
         raise api_error(answer, body, None, now)
-    return read_catalog_model(answer.body, answer.status)
+    return _model(_read_object(answer))
 
 
 def read_catalog_model(body: bytes, status: int) -> CatalogModel:
@@ -90,7 +89,7 @@ def read_catalog_model(body: bytes, status: int) -> CatalogModel:
     Raises:
         ProtocolError: The body is no JSON object.
     """
-    return _model(_read_object(body, status))
+    return _model(_read_object(Answer(status, {}, body)))
 
 
 def read_catalog_page(body: bytes, status: int) -> CatalogPage:
@@ -99,7 +98,7 @@ def read_catalog_page(body: bytes, status: int) -> CatalogPage:
     Raises:
         ProtocolError: The body is no JSON object.
     """
-    document = _read_object(body, status)
+    document = _read_object(Answer(status, {}, body))
     listed = document.get("models")
     entries = listed if isinstance(listed, list) else []
     models = (_model(entry) for entry in entries if isinstance(entry, dict))
@@ -111,15 +110,18 @@ def read_catalog_page(body: bytes, status: int) -> CatalogPage:
     )
 
 
-def _read_object(body: bytes, status: int) -> dict[str, Any]:
+def _read_object(answer: Answer) -> dict[str, Any]:
     try:
-        document = json.loads(body)
+        document = json.loads(answer.body)
     except (ValueError, RecursionError):
         document = None
     if isinstance(document, dict):
         return document
-    excerpt = body[: 4 * _EXCERPT].decode("utf-8", "replace")[:_EXCERPT]
-    raise ProtocolError("the catalog's answer is no JSON object", status=status, excerpt=excerpt)
+    raise ProtocolError(
+        "the catalog's answer is no JSON object",
+        status=answer.status,
+        excerpt=answer.excerpt(answer.body),
+    )
 
 
 def _model(entry: Mapping[str, Any]) -> CatalogModel:

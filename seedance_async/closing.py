@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 
+import anyio
+
 from seedance_async.handle import Job
 from seedance_async.jobs import Succeeded
 from seedance_async.state import SessionState, closed_error
@@ -45,10 +47,10 @@ class Closing:
         cancelled: asyncio.CancelledError | None = None
         if not abort:
             try:
-                async with asyncio.timeout(state.settings.exit_timeout):
+                # Not asyncio's timeout: where it and an anyio scope around the session cancel at
+                # once, its own cancellation would get out of that scope.
+                with anyio.move_on_after(state.settings.exit_timeout):
                     await self._wait()
-            except TimeoutError:
-                pass
             except asyncio.CancelledError as error:
                 abort, cancelled = True, error
         hurry: asyncio.Future[None] = state.loop.create_future()

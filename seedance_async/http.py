@@ -26,11 +26,15 @@ from seedance_async.credentials import Token
 from seedance_async.errors import TransportError
 from seedance_async.heads import Head, PrivateAddressError, is_private_host
 from seedance_async.proxies import ProxyRule
+from seedance_async.redaction import hide
 
 __all__ = ["HttpTransport", "Limits", "fetch_head"]
 
 _BROKEN: Final = (aiohttp.ClientError, OSError, ValueError, RuntimeError)
 """What an exchange may end in; ValueError: no host name; RuntimeError: a closed connector."""
+
+_CUT_OFF: Final = (aiohttp.ClientError, OSError, RuntimeError)
+"""What reading a body may end in; RuntimeError: the framing broke while nobody was waiting."""
 
 _HEAD_SECONDS: Final = 30.0
 _USER_AGENT: Final = f"seedance-async/{__version__} aiohttp/{aiohttp.__version__}"
@@ -181,7 +185,7 @@ class HttpTransport:
         except _BROKEN as error:
             trouble = f"no answer to {method} {path}: {_describe(error)}"
         if answer is None:
-            raise TransportError(self._redact_text(trouble), sent=payload is None or payload.sent)
+            raise TransportError(hide(trouble, self._secret), sent=payload is None or payload.sent)
         return answer
 
     def _timeout(self, total: float | None, stall: float | None = None) -> aiohttp.ClientTimeout:
@@ -200,14 +204,11 @@ class HttpTransport:
                     complete = False
                     response.close()
                     break
-        except (aiohttp.ClientError, OSError, TimeoutError):
+        except _CUT_OFF:  # a TimeoutError too, which is an OSError
             complete = False
         body = b"".join(chunks)[:MAX_BODY_BYTES]
         headers = dict(_lower(response.headers))
         return Answer(response.status, headers, body, complete, self._secret)
-
-    def _redact_text(self, text: str) -> str:
-        return text.replace(self._secret, "[token]")
 
     @asynccontextmanager
     async def stream(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[_HttpStream]:
@@ -229,9 +230,9 @@ class HttpTransport:
         except _BROKEN as error:
             trouble = f"no answer from {_place(url)}: {_describe(error)}"
         if response is None:
-            raise TransportError(self._redact_text(trouble), sent=True)
+            raise TransportError(hide(trouble, self._secret), sent=True)
         try:
-            yield _HttpStream(response)
+            yield _HttpStream(response, self._secret, self._limits.stall)
         finally:
             response.close()
 
@@ -247,30 +248,40 @@ class HttpTransport:
 
 
 class _HttpStream:
-    """An open download."""
+    """An open download; nothing that it tells holds the token, should the server repeat it."""
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, secret: str, stall: float) -> None:
         self._response = response
+        self._stall = stall
+        self._secret = secret
         self.status = response.status
-        self.headers: Mapping[str, str] = dict(_lower(response.headers))
+        self.headers: Mapping[str, str] = {
+            name: hide(value, secret) for name, value in _lower(response.headers)
+        }
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it comes; see `Stream.chunks`."""
         trouble = ""
         content = self._response.content
+        pieces = content.iter_chunked(256 * 1024)
         try:
-            async for chunk in content.iter_chunked(256 * 1024):
+            while True:
+                # aiohttp's own clock stops if the framing breaks, and its reader waits for ever.
+                async with asyncio.timeout(self._stall):
+                    chunk = await anext(pieces, b"")
+                if not chunk:
+                    break
                 yield chunk
         except TimeoutError:
             trouble = "the download stalled"
-        except (aiohttp.ClientError, OSError) as error:
+        except _CUT_OFF as error:
             trouble = f"the download broke off: {_describe(error)}"
         if trouble:
             # The reader raises before it hands out what had arrived, which a Range would have to
             # fetch again, for ever if each answer is cut early. There is no public way to it.
             if rest := content._read_nowait(-1):  # noqa: SLF001
                 yield rest
-            raise TransportError(trouble, sent=True)
+            raise TransportError(hide(trouble, self._secret), sent=True)
 
 
 @functools.lru_cache(maxsize=64)

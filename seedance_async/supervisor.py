@@ -10,11 +10,12 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 import anyio
 
-__all__ = ["Supervisor", "in_thread", "is_cancelled", "see_through"]
+__all__ = ["Supervisor", "in_thread", "is_cancelled", "see_through", "stop_and_see_through"]
 
 logger = logging.getLogger("seedance_async")
 
@@ -125,6 +126,26 @@ async def see_through(
         if not future.cancelled():
             future.exception()  # what broke matters no more
         raise cancelled
+    return future.result()
+
+
+async def stop_and_see_through(future: asyncio.Future[T], stop: Callable[[], object]) -> T:
+    """Wait until `future` is done; cancelled, tell it to stop, then see it through.
+
+    For work that may take hours: the shield of `see_through` would keep a cancelled anyio scope
+    from being heard until all of it is done.
+
+    Args:
+        future: What must come to its end, soon once it is told to stop.
+        stop: Called at each cancellation.
+    """
+    try:
+        await asyncio.wait({future})
+    except asyncio.CancelledError:
+        stop()
+        with suppress(Exception):  # what broke matters no more
+            await see_through(future, stop)
+        raise
     return future.result()
 
 

@@ -36,7 +36,7 @@ from seedance_async.batch.queries import LAST_LINE
 from seedance_async.batch.results import write_lines
 from seedance_async.errors import LedgerError, SeedanceError
 from seedance_async.models import Request, find_model
-from seedance_async.supervisor import in_thread, see_through
+from seedance_async.supervisor import in_thread, stop_and_see_through
 
 __all__ = ["InvalidManifestError", "Plan", "Row", "plan_manifest", "request_of"]
 
@@ -210,7 +210,8 @@ async def _digest_of(path: str) -> str | None:
     """Return the sha256 of a file; None if it is a pipe, which can be read only once."""
     stop = threading.Event()
     loop = asyncio.get_running_loop()
-    return await see_through(loop.run_in_executor(None, _digest, path, stop), stop.set)
+    work = loop.run_in_executor(None, _digest, path, stop)
+    return await stop_and_see_through(work, stop.set)
 
 
 def _digest(path: str, stop: threading.Event) -> str | None:

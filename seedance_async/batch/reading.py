@@ -37,7 +37,7 @@ from seedance_async.batch.schema import (
 from seedance_async.errors import LedgerError
 from seedance_async.jobs import ErrorInfo
 from seedance_async.models import RawRequest, Shape, shape
-from seedance_async.supervisor import see_through
+from seedance_async.supervisor import see_through, stop_and_see_through
 
 __all__ = ["LedgerInfo", "LedgerReader"]
 
@@ -133,14 +133,16 @@ class LedgerReader:
         return await self._in_thread(self._read, work)
 
     async def _in_thread(
-        self, work: Callable[..., T], *args: Any, on_cancel: Callable[[], object] = lambda: None
+        self, work: Callable[..., T], *args: Any, on_cancel: Callable[[], object] | None = None
     ) -> T:
         loop = asyncio.get_running_loop()
         try:
             future = loop.run_in_executor(self._thread, work, *args)
         except RuntimeError:  # shut down
             raise LedgerError(f"the ledger {self.path} is closed") from None
-        return await see_through(future, on_cancel)
+        if on_cancel is None:
+            return await see_through(future)
+        return await stop_and_see_through(future, on_cancel)
 
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:

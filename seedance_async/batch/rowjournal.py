@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import assert_never
 
 import attrs
@@ -77,7 +79,13 @@ class RowJournal:
         """
         if (refusal := self._begins(tag)) is not None:
             raise LedgerError(refusal)
-        await self._write(self._ledger.submitting(tag, request))
+        try:
+            await self._write(self._ledger.submitting(tag, request))
+        except asyncio.CancelledError:
+            # It may be on disk, and no POST follows: left so, the next run would be in doubt.
+            with suppress(LedgerError):
+                await self._ledger.not_sent(tag, "nothing was sent: the ledger took too long")
+            raise
         self._moved(Step(tag, RowState.SUBMITTING))
 
     async def not_sent(self, tag: str, why: str) -> None:

@@ -34,7 +34,7 @@ from seedance_async.download import DownloadRules
 from seedance_async.errors import InvalidRequestError, LedgerError
 from seedance_async.models import RawRequest, shape
 from seedance_async.session import Session
-from seedance_async.supervisor import in_thread, see_through
+from seedance_async.supervisor import in_thread, stop_and_see_through
 
 __all__ = ["Batch", "Wishes"]
 
@@ -186,7 +186,7 @@ class Batch:
             LedgerError: The ledger can be read no more, or there can be no folder for videos.
         """
         work = asyncio.get_running_loop().create_task(self._work(), name="seedance_async batch")
-        return await see_through(work, lambda: self._leave_for("the batch was cancelled"))
+        return await stop_and_see_through(work, lambda: self._leave_for("the batch was cancelled"))
 
     # --- the order of things ---------------------------------------------------------------
 

@@ -86,7 +86,8 @@ async def run_batch(
     """
     folder = Path(out)
     origin = SIMULATOR if simulated else session.base_url
-    async with await Ledger.open(folder, origin=origin) as ledger:
+    clock = session._settings.clock  # noqa: SLF001  ages are told by comparing the two's times
+    async with await Ledger.open(folder, origin=origin, clock=clock) as ledger:
         await plan_manifest(
             ledger,
             rows,

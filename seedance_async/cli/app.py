@@ -9,7 +9,9 @@ import platform
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from cyclopts import App, CycloptsError, Parameter
@@ -17,9 +19,10 @@ from cyclopts import App, CycloptsError, Parameter
 from seedance_async.__about__ import __version__
 from seedance_async.cli.exits import CommandError, Exit, exit_code, hint
 from seedance_async.cli.terminal import tell
-from seedance_async.credentials import TOKEN_VARIABLES, CredentialsWarning
+from seedance_async.credentials import TOKEN_VARIABLES, CredentialsWarning, find_token
 from seedance_async.errors import SeedanceError
 from seedance_async.models import RequestAdvice
+from seedance_async.redaction import hide
 
 __all__ = ["COMMANDS", "make_app", "run"]
 
@@ -120,10 +123,19 @@ def _fail_by_bug(error: Exception) -> int:
 
 
 def _without_tokens(text: str) -> str:
-    for name in TOKEN_VARIABLES:
-        if secret := os.environ.get(name, "").strip():
-            text = text.replace(secret, "[token]")
+    for secret in _tokens():
+        text = hide(text, secret)
     return text
+
+
+def _tokens() -> Iterator[str]:
+    """Yield every token that this process could have found, in a variable or in the file."""
+    for name in TOKEN_VARIABLES:
+        yield os.environ.get(name, "").strip()
+    elsewhere = {name: os.environ[name] for name in os.environ if name not in TOKEN_VARIABLES}
+    with suppress(SeedanceError, RuntimeError, OSError), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield find_token(None, elsewhere, Path.home()).reveal()
 
 
 def _show_warning(

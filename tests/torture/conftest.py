@@ -6,9 +6,12 @@ With `SEEDANCE_FIGURES=FILE` each test's figures are added to FILE as a line of 
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
+import platform
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import attrs
@@ -16,6 +19,12 @@ import pytest
 
 from tests.torture.judge import Figures
 
+_WHEN_AND_WHERE = {
+    "date": datetime.now(UTC).date().isoformat(),
+    "python": platform.python_version(),
+    "platform": platform.system(),
+    "form": "long" if "SEEDANCE_LONG" in os.environ else "short",
+}
 _TOLD = pytest.StashKey[list[tuple[str, dict[str, object]]]]()
 
 
@@ -26,10 +35,12 @@ def tell(request: pytest.FixtureRequest) -> Callable[..., None]:
     def report(figures: Figures, **more: object) -> None:
         name = request.node.name
         numbers = {**attrs.asdict(figures), **more}
+        how = inspect.getdoc(request.function) or ""
         request.config.stash.setdefault(_TOLD, []).append((name, numbers))
         if path := os.environ.get("SEEDANCE_FIGURES"):
             with Path(path).open("a") as file:
-                file.write(f"{json.dumps({'test': name, **numbers})}\n")
+                line = {"test": name, "how": how.partition("\n")[0], **_WHEN_AND_WHERE, **numbers}
+                file.write(f"{json.dumps(line)}\n")
 
     return report
 
