@@ -251,7 +251,7 @@ def _curves(seeds: int) -> Iterator[dict[str, Any]]:
             points = [
                 _mean([play(policy, case, seed) for seed in range(seeds)]) for policy in settings
             ]
-            shown = [repr(policy) for policy in settings]
+            shown = [_setting(policy) for policy in settings]
             yield {"case": case.name, "policy": name, "settings": shown, "points": points}
 
 
@@ -259,6 +259,7 @@ _COLUMNS: Final = (
     "durations",
     "learned at the requests of fixed 2 s",
     "optimum",
+    "above it",
     "default: requests",
     "mean",
     "p50",
@@ -277,16 +278,41 @@ def _table(compared: list[dict[str, Any]]) -> str:
     ]
     for line in compared:
         against, best = line["against_fixed"], line["optimum_against_fixed"]
+        mean = statistics.fmean(against)
+        above = "" if best is None else f"{(1 + mean) / (1 + best) - 1:.0%}"
         spread = statistics.stdev(against) if len(against) > 1 else 0.0
         default, fixed = line["default"], line["fixed"]
         lines.append(
-            f"| {line['case']} | {statistics.fmean(against):+.0%} ± {spread:.0%} | "
-            f"{'' if best is None else f'{best:+.0%}'} | {default['polls']:.1f} | "
+            f"| {line['case']} | {mean:+.0%} ± {spread:.0%} | "
+            f"{'' if best is None else f'{best:+.0%}'} | {above} | {default['polls']:.1f} | "
             f"{default['mean']:.2f} s | {default['p50']:.2f} s | {default['p95']:.2f} s | "
             f"{fixed['polls']:.1f} | {fixed['mean']:.2f} s | {fixed['p50']:.2f} s | "
             f"{fixed['p95']:.2f} s |"
         )
     return "\n".join(lines)
+
+
+def _points(curves: list[dict[str, Any]]) -> str:
+    """Return all points of all curves as a table."""
+    lines = ["| durations | policy | requests | mean | p50 | p95 |", "|---" * 6 + "|"]
+    for curve in curves:
+        for setting, point in zip(curve["settings"], curve["points"], strict=True):
+            lines.append(
+                f"| {curve['case']} | {setting} | {point['polls']:.1f} | {point['mean']:.2f} s | "
+                f"{point['p50']:.2f} s | {point['p95']:.2f} s |"
+            )
+    return "\n".join(lines)
+
+
+def _setting(policy: Polling) -> str:
+    match policy:
+        case FixedPolling(seconds=seconds):
+            return f"fixed {seconds:g} s"
+        case BackoffPolling(initial=initial, maximum=maximum):
+            return f"backoff {initial:g} to {maximum:g} s"
+        case LearnedPolling(lateness=lateness):
+            return f"learned {lateness:g} s"
+    return repr(policy)
 
 
 def _plot(curves: list[dict[str, Any]], path: Path) -> None:
@@ -318,8 +344,9 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, default=RESULTS / "polling.png")
     options = parser.parse_args()
     compared = [_compare(case, options.seeds) for case in cases()]
-    print(_table(compared))
-    curves = list(_curves(1))
+    print(_table(compared), flush=True)
+    curves = list(_curves(min(2, options.seeds)))
+    print(_points(curves))
     print(save("polling", {"compared": compared, "curves": curves, **conditions()}))
     try:
         _plot(curves, options.plot)

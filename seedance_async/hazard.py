@@ -20,11 +20,12 @@ from seedance_async.survival import EDGES, GROWTH, LAST_AGE, WIDTHS, Survival, b
 __all__ = ["Guess", "Hazard"]
 
 _BINS: Final = len(EDGES)
-_LOGS: Final = tuple(log(max(edge, 1e-9)) for edge in (*EDGES, 2 * LAST_AGE))
+_END: Final = 2 * LAST_AGE
+_LOGS: Final = tuple(log(max(edge, 1e-9)) for edge in (*EDGES, _END))
 _SHORTEST: Final = 0.25
 _STRAYS: Final = 0.02
-"""Observations of a hazard of 1/age. More cost 1% of the lateness each 0.05; none would let a job
-that runs twice as long as any before be asked after at the highest rate."""
+"""Observations of a hazard of 1/age, spread over all ages. At 0.3 of them the lateness at equal
+requests rises by 4% (lognormal durations, sigma 0.3, 500 known)."""
 _STRAY_RISK: Final = tuple(_STRAYS * width for width in WIDTHS)
 _STRAY_ENDS: Final = tuple(_STRAYS * w / (e + 0.5 * w) for e, w in zip(EDGES, WIDTHS, strict=True))
 _WIDE, _WIDEST = 12, 40
@@ -95,14 +96,15 @@ class Hazard:
 
     def survived(self, since: float, until: float) -> None:
         """Learn that a job ran from one age to another, in seconds."""
+        until = min(until, _END)
         if not 0.0 <= since < until:
             return
         weight, first, last = self._weight, bin_of(since), bin_of(until)
         self._crossed[first] += weight
         self._crossed[last] -= weight
         self._part[first] -= weight * (since - EDGES[first])
-        self._part[last] += weight * min(until - EDGES[last], WIDTHS[last])
-        self._ran += weight * min(until - since, 2 * LAST_AGE)
+        self._part[last] += weight * (until - EDGES[last])
+        self._ran += weight * (until - since)
 
     def ended(self, age: float) -> None:
         """Learn that a job ended at an age; that it ran until then is told apart."""

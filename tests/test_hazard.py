@@ -144,6 +144,7 @@ def test_a_stuck_job_is_asked_after_less_and_less_often() -> None:
     survival = learned(lognormal(60, 0.1, 400)).estimate(GUESS)
     sleeps = [survival.age_of_lateness(age, 0.05, age + 60) - age for age in (200, 600, 1500)]
     assert sleeps[0] > 2
+    assert sleeps[-1] < 30
     assert sleeps == sorted(sleeps)
 
 
@@ -155,3 +156,11 @@ def test_nothing_but_a_duration_is_learned() -> None:
     hazard.ended(float("nan"))
     hazard.ended(-1.0)
     assert (hazard.seen, hazard.ran) == (0, 0)
+
+
+def test_a_job_that_is_said_to_be_years_old_spoils_nothing() -> None:
+    """A wrong clock, or an id from an old file: ages beyond the last bin are not learned."""
+    hazard = learned([60.0] * 20)
+    before = hazard.estimate(GUESS).running(1500)
+    hazard.survived(1.7e9, 1.7e9 + 2)
+    assert hazard.estimate(GUESS).running(1500) == before
