@@ -449,9 +449,7 @@ class Session:
         Raises:
             SessionClosedError: The session is not open.
         """
-        schedule = self._open_state().schedule
-        for of_shape, seconds in durations:
-            schedule.finished(of_shape, 0.0, seconds)
+        self._open_state().teach(durations)
 
     def statistics(self) -> Statistics:
         """Return the session's numbers at this moment, or those of its end.

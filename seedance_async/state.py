@@ -8,7 +8,7 @@ import math
 import secrets
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Literal, Protocol
 from weakref import WeakSet
 
@@ -174,6 +174,14 @@ class SessionState:
         if shape is not None:
             self.learned.append(Lasted(shape, seconds))
         self.schedule.finished(shape, since, seconds)
+
+    def teach(self, durations: Iterable[tuple[Shape, float]]) -> None:
+        """Tell the schedule how long jobs took elsewhere."""
+        try:
+            for of_shape, seconds in durations:
+                self.schedule.finished(of_shape, 0.0, seconds)
+        except Exception:  # a bad policy is its own trouble (promise 5)
+            logger.exception("the polling policy could not learn")
 
     async def tell(self, word: Awaitable[None]) -> None:
         """Await a word to the journal, for at most `journal_timeout` seconds.

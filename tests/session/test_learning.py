@@ -243,3 +243,23 @@ def test_what_others_saw_can_be_taught() -> None:
 
     run(main)
     assert policy.ends == [(shape(fox()), 0.0, 33.0)]
+
+
+def test_a_policy_that_breaks_while_it_learns_disturbs_no_job(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Its trouble is logged; the video comes."""
+
+    class Broken(Told):
+        def finished(self, _shape: Shape | None, since: float, duration: float) -> None:
+            raise ZeroDivisionError
+
+    scene = Scene()
+
+    async def main() -> None:
+        async with scene.session(polling=Broken()) as session:
+            session.teach([(shape(fox()), 33.0)])
+            await session.generate(fox())
+
+    run(main)
+    assert caplog.text.count("the polling policy could not learn") == 2
