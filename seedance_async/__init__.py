@@ -84,7 +84,13 @@ from seedance_async.models import (
     build_request,
 )
 from seedance_async.pacing import RetryPolicy
-from seedance_async.polling import BackoffPolling, FixedPolling, Polling, Schedule
+from seedance_async.polling import (
+    BackoffPolling,
+    FixedPolling,
+    LearnedPolling,
+    Polling,
+    Schedule,
+)
 from seedance_async.session import Session
 from seedance_async.state import Statistics
 
@@ -144,6 +150,7 @@ __all__ = [
     "JobTimeoutError",
     "Journal",
     "JournalEntry",
+    "LearnedPolling",
     "LedgerError",
     "LimitChanged",
     "LiteImageToVideo",

@@ -18,15 +18,17 @@ from seedance_async.credentials import Token, find_token, resolve_base_url
 from seedance_async.download import DownloadedFile, DownloadRules, download
 from seedance_async.events import Downloaded, Event, GateChanged
 from seedance_async.handle import Job, report
+from seedance_async.history import append_history, read_history
 from seedance_async.jobs import State, Succeeded
 from seedance_async.journal import Journal, SilentJournal
 from seedance_async.mapping import Fanout
-from seedance_async.models import RawRequest, Request
+from seedance_async.models import RawRequest, Request, Shape
 from seedance_async.pacing import RetryPolicy
 from seedance_async.paths import check_request_id, model_path
-from seedance_async.polling import BackoffPolling, Polling
+from seedance_async.polling import LearnedPolling, Polling
 from seedance_async.state import SessionState, Settings, Statistics, closed_error
 from seedance_async.submitting import Submitter
+from seedance_async.supervisor import in_thread
 from seedance_async.tracking import Tracker
 from seedance_async.transport import Transport
 
@@ -54,7 +56,7 @@ class Session:
         max_in_flight: Generations being submitted or tracked at once; a ceiling, cut by 429s.
         max_submitting: POSTs under way at once, which bounds what a crash can put in doubt.
         requests_per_second: Bounds all requests of the session; None does not.
-        polling: When to poll a job.
+        polling: When to poll a job; None learns how long jobs take (`LearnedPolling`).
         job_timeout: Seconds from acceptance (from attachment for attached jobs) to `TimedOut`.
         exit_timeout: Seconds that a clean exit waits for jobs; None waits for their deadlines.
         on_abort: What an exit by exception does with this session's jobs: one cancel attempt each,
@@ -99,7 +101,7 @@ class Session:
             max_in_flight=max_in_flight,
             max_submitting=max_submitting,
             requests_per_second=requests_per_second,
-            polling=polling or BackoffPolling(),
+            polling=LearnedPolling() if polling is None else polling,
             job_timeout=job_timeout,
             exit_timeout=exit_timeout,
             on_abort=on_abort,
@@ -141,14 +143,22 @@ class Session:
             CredentialsError: No usable token, or a base URL that the token must not go to.
             RuntimeError: It was opened before.
         """
+        history = self._history
+        known = [] if history is None else await in_thread(read_history, history)
         if self._closed is not None:
             raise RuntimeError("a session is opened once; make a new one")
         transport = self._given_transport or self._connect()
         self._closed = asyncio.Event()
         self._state = SessionState(self._settings, transport)
+        self.teach(known)
         self._tracker = Tracker(self._state)
         self._submitter = Submitter(self._state, self._tracker)
         return self
+
+    @property
+    def _history(self) -> Path | None:
+        polling = self._settings.polling
+        return polling.history if isinstance(polling, LearnedPolling) else None
 
     def _connect(self) -> Transport:
         from seedance_async.http import HttpTransport
@@ -195,7 +205,11 @@ class Session:
         finally:
             self._last_statistics = state.statistics()
             self._state = None
-            closed.set()
+            try:
+                if self._history is not None and state.learned:
+                    await in_thread(append_history, self._history, tuple(state.learned))
+            finally:
+                closed.set()
 
     def _check_loop(self, state: SessionState) -> None:
         if state.loop is asyncio.get_running_loop():
@@ -426,6 +440,16 @@ class Session:
         path = model_path(RawRequest(model_id, {}).model_id)
         answer = await state.transport.send("GET", path, timeout=state.settings.poll_timeout)
         return read_model_answer(answer, now=state.wall())
+
+    def teach(self, durations: Iterable[tuple[Shape, float]]) -> None:
+        """Tell the polling policy how long jobs took elsewhere: shapes, and seconds.
+
+        It is not added to the policy's history.
+
+        Raises:
+            SessionClosedError: The session is not open.
+        """
+        self._open_state().teach(durations)
 
     def statistics(self) -> Statistics:
         """Return the session's numbers at this moment, or those of its end.

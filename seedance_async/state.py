@@ -7,7 +7,8 @@ import logging
 import math
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Literal, Protocol
 from weakref import WeakSet
 
@@ -21,10 +22,12 @@ from seedance_async.errors import (
     SubmittingStoppedError,
 )
 from seedance_async.events import Event, GateChanged, LimitChanged
+from seedance_async.history import Lasted
 from seedance_async.jobs import ErrorInfo
 from seedance_async.journal import Journal, SilentJournal
+from seedance_async.models import Shape
 from seedance_async.pacing import AdaptiveLimit, Gate, Rate, RetryPolicy
-from seedance_async.polling import BackoffPolling, Polling
+from seedance_async.polling import LearnedPolling, Polling
 from seedance_async.pool import Pool
 from seedance_async.supervisor import Supervisor, is_cancelled
 from seedance_async.transport import Transport
@@ -33,6 +36,9 @@ from seedance_async.turnstile import Turnstile
 __all__ = ["SessionState", "Settings", "Statistics"]
 
 logger = logging.getLogger("seedance_async")
+
+_LEARNED = 1000
+"""Durations kept for the polling policy's history."""
 
 
 def _positive(_owner: object, field: attrs.Attribute[float], value: float | None) -> None:
@@ -57,7 +63,7 @@ class Settings:
     max_in_flight: int = attrs.field(default=4, validator=_count)
     max_submitting: int = attrs.field(default=8, validator=_count)
     requests_per_second: float | None = attrs.field(default=None, validator=_positive)
-    polling: Polling = attrs.field(factory=BackoffPolling)
+    polling: Polling = attrs.field(factory=LearnedPolling)
     job_timeout: float = attrs.field(default=1800.0, validator=_positive)
     exit_timeout: float | None = attrs.field(default=None, validator=_positive_or_zero)
     on_abort: Literal["cancel", "detach"] = attrs.field(
@@ -129,6 +135,7 @@ class SessionState:
         self.gate = Gate(doubts_to_stop=settings.max_in_doubt)
         self.account = Account(settings.budget)
         self.schedule = settings.polling.schedule()
+        self.learned: deque[Lasted] = deque(maxlen=_LEARNED)
         self.loop = asyncio.get_running_loop()
         self.name = secrets.token_hex(6)
         self.closing = False
@@ -162,6 +169,20 @@ class SessionState:
             if not self._callback_failed:
                 self._callback_failed = True
                 logger.exception("on_event failed; further failures of it are not logged")
+
+    def learn(self, shape: Shape | None, since: float, seconds: float) -> None:
+        """Tell the schedule that a job seen running at age `since` ended `seconds` old."""
+        if shape is not None:
+            self.learned.append(Lasted(shape, seconds))
+        self.schedule.finished(shape, since, seconds)
+
+    def teach(self, durations: Iterable[tuple[Shape, float]]) -> None:
+        """Tell the schedule how long jobs took elsewhere."""
+        try:
+            for of_shape, seconds in durations:
+                self.schedule.finished(of_shape, 0.0, seconds)
+        except Exception:  # a bad policy is its own trouble (promise 5)
+            logger.exception("the polling policy could not learn")
 
     async def tell(self, word: Awaitable[None]) -> None:
         """Await a word to the journal, for at most `journal_timeout` seconds.

@@ -145,6 +145,7 @@ class Tracker:
         job = Job(facts.request_id, self, progress, model_id=facts.model_id, tag=facts.tag)
         track = Track(job, progress, facts, now - facts.age, now + self._state.settings.job_timeout)
         if facts.ours:
+            track.seen = facts.age
             progress.observe(InQueue())
         self._state.untracked_ids.discard(facts.request_id)
         self._tracks[facts.request_id] = track
@@ -262,8 +263,14 @@ class Tracker:
     def _next_delay(self, track: Track) -> float:
         if track.troubles:
             return track.backoff
-        age = self._state.now() - track.since
-        return self._state.schedule.next_delay(track.facts.shape, age, track.progress.polls)
+        schedule, shape, polls = self._state.schedule, track.facts.shape, track.progress.polls
+        age = track.age(self._state.now())
+        if age is not None and polls > 0:
+            if track.seen is not None:
+                schedule.running(shape, track.seen, age)
+            track.seen = age
+        seen = None if track.seen is None else age
+        return schedule.next_delay(shape, seen, polls)
 
     async def _poll(self, track: Track) -> Reading:
         request_id = track.job.request_id
@@ -383,7 +390,7 @@ class Tracker:
             return
         track.verdict = outcome
         if isinstance(outcome, Succeeded):
-            self._teach(track)
+            self._teach(track, outcome)
         try:
             await self._state.tell(track.facts.journal.finished(track.facts.tag, outcome))
         except LedgerError as error:
@@ -391,9 +398,11 @@ class Tracker:
         track.progress.end(outcome)
         self._close(track, outcome)
 
-    def _teach(self, track: Track) -> None:
+    def _teach(self, track: Track, outcome: Succeeded) -> None:
         try:
-            self._state.schedule.finished(track.facts.shape, self._state.now() - track.since)
+            known = track.duration(self._state.now(), outcome.timings)
+            if known is not None:
+                self._state.learn(track.facts.shape, *known)
         except Exception:  # a bad policy is its own trouble (promise 5)
             logger.exception("the polling policy could not learn")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 import attrs
 
@@ -16,6 +17,9 @@ from seedance_async.progress import Progress
 from seedance_async.wire import Ended
 
 __all__ = ["Acceptance", "Track"]
+
+_CLOCKS: Final = 2.0
+"""Seconds between the server's beginning of a job and ours that are put down to the POST."""
 
 
 @attrs.define(kw_only=True)
@@ -60,6 +64,7 @@ class Track:
         backoff: Seconds to wait after the last of them.
         verdict: The outcome, while it is being written down.
         detached: It is followed no longer; its task may end in any way.
+        seen: The age at which it was last known to run; None: it was attached and not seen yet.
     """
 
     job: Job
@@ -72,7 +77,26 @@ class Track:
     in_progress_at: float | None = None
     verdict: Outcome | None = None
     detached: bool = False
+    seen: float | None = None
     task: asyncio.Task[None] | None = None
+
+    def age(self, now: float) -> float | None:
+        """Return the seconds since acceptance at a loop time; None if that moment is not known."""
+        return None if self.facts.accepted_at is None else now - self.since
+
+    def duration(self, now: float, timings: Timings | None) -> tuple[float, float] | None:
+        """Return the age at which it was last seen running, and the one at which it ended.
+
+        The server's own times count if they fit between the last poll and this one, else the
+        middle between the two. None: nothing is known, as of a job that was over when attached.
+        """
+        told, age = _told_duration(timings), self.age(now)
+        if age is None or self.seen is None:
+            sound = told is not None and (age is None or told <= age + _CLOCKS)
+            return None if told is None or not sound else (0.0, told)
+        if told is not None and self.seen - _CLOCKS <= told <= age + _CLOCKS:
+            return self.seen, min(max(told, self.seen), age)
+        return self.seen, 0.5 * (self.seen + age)
 
     def timings(self, known_at: float, ended: Ended | None = None) -> Timings:
         """Return when the job passed its stations; `known_at` is wall-clock time."""
@@ -95,3 +119,11 @@ class Track:
             model_id=self.facts.model_id,
             timings=self.timings(known_at),
         )
+
+
+def _told_duration(timings: Timings | None) -> float | None:
+    """Return the seconds that the server says a job took; None if it does not, or nonsense."""
+    if timings is None or timings.created_at is None or timings.finished_at is None:
+        return None
+    seconds = timings.finished_at.timestamp() - timings.created_at.timestamp()
+    return seconds if seconds > 0 else None

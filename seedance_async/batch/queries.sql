@@ -318,3 +318,14 @@ SELECT model_id, what, max(cost) FROM (
   FROM attempt a JOIN row r ON r.id = a.row
   WHERE a.cost IS NOT NULL)
 GROUP BY model_id, what
+
+-- What took longer than the given seconds was found late, as by a run that came back to it.
+-- name: lasted
+SELECT r.model_id, CASE WHEN json_valid(r.input)
+    THEN json_extract(r.input, '$.resolution', '$.duration', '$.generate_audio') END,
+  a.finished_at - a.accepted_at
+FROM (
+  SELECT row, accepted_at, finished_at FROM attempt
+  WHERE state = 'succeeded' AND finished_at - accepted_at BETWEEN 0 AND ?
+  ORDER BY id DESC LIMIT ?) a
+JOIN row r ON r.id = a.row

@@ -46,6 +46,9 @@ T = TypeVar("T")
 _PAGE: Final = 1000
 """Rows of one read: a few hundred KB, a few milliseconds."""
 
+_LATE: Final = 1800.0
+"""Seconds for which a job is waited for by default; a later end tells when somebody came back."""
+
 
 @attrs.frozen
 class LedgerInfo:
@@ -345,6 +348,11 @@ class LedgerReader:
             which = _shape(model_id, what)
             found[which] = max(cost, found.get(which, 0))
         return found
+
+    async def lasted(self) -> list[tuple[Shape, float]]:
+        """Return how long the last thousand videos took, in seconds, oldest first."""
+        found = await self._all(SQL["lasted"], _LATE, _PAGE)
+        return [(_shape(model_id, what), seconds) for model_id, what, seconds in reversed(found)]
 
 
 def _last(through: int | None) -> int:

@@ -108,6 +108,7 @@ class Batch:
         on_change: Callable[[RowChange], object] | None = None,
     ) -> None:
         self._ledger = ledger
+        self._session = session
         self._out = out
         self._wishes = wishes
         self._on_change = on_change
@@ -200,6 +201,7 @@ class Batch:
         chosen = await ledger.counts(through=selection.through, keys=selection.keys)
         self._left = chosen[RowState.PLANNED]
         self._purse.paid = await ledger.paid_attempts()
+        self._session.teach(await ledger.lasted())
         async with asyncio.TaskGroup() as group:
             loops = [
                 group.create_task(self._downloads.work(), name=f"seedance_async download {number}")

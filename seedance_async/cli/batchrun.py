@@ -168,7 +168,7 @@ class BatchRun:
         options: dict[str, Any] = order.pace.session_options()
         if order.simulator is None:
             service = _find_service(dry_run=order.choice.dry_run)
-            options |= order.patience.session_options()
+            options |= order.patience.session_options(base_url=order.base_url)
             options["retry"] = RetryPolicy(connect_patience=_PATIENCE)
         else:
             service = await self._stack.enter_async_context(embed_simulator(order.simulator))

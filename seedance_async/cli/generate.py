@@ -97,7 +97,7 @@ def generate(
         if not spending.yes:
             ask(_offer(request, service, out))
         with Interrupts() as interrupts:
-            options = patience.session_options()
+            options = patience.session_options(base_url=service.base_url)
             code = asyncio.run(_run(request, file, service, options, interrupts))
     if reporting.json:
         print_json(file.report())

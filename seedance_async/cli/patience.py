@@ -33,9 +33,17 @@ class Patience:
         Parameter(
             group=_GROUP,
             metavar="SECONDS",
-            help="Seconds between two polls; else 2, growing to 5.",
+            help="Seconds between two polls; else as learned from how long jobs took.",
         ),
     ] = None
+    no_history: Annotated[
+        bool,
+        Parameter(
+            group=_GROUP,
+            negative="",
+            help="Neither use nor note in your state directory how long jobs took.",
+        ),
+    ] = False
 
     def check(self) -> None:
         """Refuse times that cannot be.
@@ -47,13 +55,25 @@ class Patience:
         if self.poll_interval is not None:
             check_positive("--poll-interval", self.poll_interval)
 
-    def session_options(self, default: "Polling | None" = None) -> dict[str, Any]:
-        """Return a session's arguments; `default` polls where no interval is given."""
-        from seedance_async.polling import FixedPolling
+    def session_options(
+        self, default: "Polling | None" = None, *, base_url: str | None = None
+    ) -> dict[str, Any]:
+        """Return a session's arguments.
 
-        interval = self.poll_interval
-        polling = default if interval is None else FixedPolling(interval)
-        return {"job_timeout": self.job_timeout, "polling": polling}
+        Args:
+            default: Polls where no interval is given; None learns.
+            base_url: The service whose durations are remembered; None remembers nothing.
+        """
+        from seedance_async.cli.remembered import history_file
+        from seedance_async.polling import FixedPolling, LearnedPolling
+
+        history = None if base_url is None or self.no_history else history_file(base_url)
+        if self.poll_interval is not None:
+            default = FixedPolling(self.poll_interval)
+        return {
+            "job_timeout": self.job_timeout,
+            "polling": default or LearnedPolling(history=history),
+        }
 
 
 USUAL = Patience()

@@ -163,7 +163,7 @@ async def _follow(file: JobFile, service: Service, path: Path | None, patience: 
     journal = JobFileJournal(file)
     with Progress() as progress:
         errand = (ByHand if file.path is None else Errand)(journal, progress, path)
-        options = patience.session_options()
+        options = patience.session_options(base_url=service.base_url)
         session = service.session(journal=journal, on_event=errand.on_event, **options)
         async with session:
             if file.record.request_id != _id_on_disk(file):
