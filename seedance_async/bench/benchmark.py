@@ -21,11 +21,17 @@ from seedance_async.batch.running import account_of
 from seedance_async.batch.selection import Selection
 from seedance_async.batch.stops import Stop, StopReason, worse
 from seedance_async.bench.figures import RoundFigures, round_figures
-from seedance_async.bench.files import read_record, write_record, write_report
+from seedance_async.bench.files import (
+    keep_conditions,
+    read_record,
+    write_record,
+    write_report,
+)
 from seedance_async.bench.report import BenchmarkReport, report_of
 from seedance_async.bench.rounds import BenchmarkPlan, Round
 from seedance_async.bench.samples import Record, Sample, sample_of
 from seedance_async.budget import Budget
+from seedance_async.jobs import ErrorInfo
 from seedance_async.session import Session
 from seedance_async.state import Statistics
 from seedance_async.supervisor import in_thread
@@ -50,6 +56,7 @@ class Benchmark:
         out: The folder of the ledger.
         budget: What all runs of the folder may spend together, and the prices.
         max_videos: How many attempts of all runs may be paid for.
+        conditions: What else the figures depend on, by name; a folder keeps to its first ones.
         on_round: Called before each round that has something left to do.
         on_change: Called in the loop with each step of a job; its errors are logged once a round.
     """
@@ -63,6 +70,7 @@ class Benchmark:
         *,
         budget: Budget | None = None,
         max_videos: int | None = None,
+        conditions: Mapping[str, str] | None = None,
         on_round: Callable[[Round], object] | None = None,
         on_change: Callable[[RowChange], object] | None = None,
     ) -> None:
@@ -72,10 +80,12 @@ class Benchmark:
         self._out = out
         self._budget = budget
         self._max_videos = max_videos
+        self._conditions = conditions or {}
         self._on_round = on_round
         self._on_change = on_change
         self._batch: Batch | None = None
         self._stop: Stop | None = None
+        self._denied: ErrorInfo | None = None
 
     # --- what its owner may ask ------------------------------------------------------------
 
@@ -105,8 +115,11 @@ class Benchmark:
         down, keeps what was seen, and passes the cancellation on: the next run comes back to it.
 
         Raises:
-            LedgerError: The ledger or a file of the folder can be read or written no more.
+            LedgerError: The ledger or a file of the folder can be read or written no more, or
+                the folder's conditions were others.
         """
+        if self._conditions:
+            await in_thread(keep_conditions, self._out, self._conditions)
         await self._come_back()
         for this in self._plan.rounds():
             states = await self._states(this)
@@ -155,6 +168,7 @@ class Benchmark:
             report = await batch.run()
         finally:
             self._batch = None
+        self._denied = self._denied or report.denied
         if report.stop is not None:
             self._stop_for(report.stop)
 
@@ -210,7 +224,9 @@ class Benchmark:
             rounds,
             service=self._ledger.info.origin,
             money=await self._ledger.money(),
+            conditions=self._conditions,
             stop=self._stop,
+            denied=self._denied,
             troubles=dict(troubles.most_common(_MOST_TROUBLES)),
             folder=self._out,
         )

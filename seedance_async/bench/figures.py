@@ -155,7 +155,9 @@ def round_figures(
     if in_flight is not None and sum(held) > 0:
         good = sum(sample.succeeded for sample in measured)
         throughput = _MINUTE * in_flight * good / sum(held)
-        error = _relative_error(held)
+        ran = [sample.run for sample in measured if sample.run is not None]
+        # Waiting in one queue, jobs are late together: their latencies alone would look too sure.
+        error = max((e for e in map(_relative_error, (held, ran)) if e is not None), default=None)
     return attrs.evolve(
         figures,
         throughput=throughput,
@@ -166,7 +168,7 @@ def round_figures(
 
 
 def _relative_error(values: Sequence[float]) -> float | None:
-    if len(values) < 2:
+    if len(values) < 2 or fmean(values) <= 0:
         return None
     return stdev(values) / math.sqrt(len(values)) / fmean(values)
 
@@ -235,6 +237,6 @@ def level_figures(rounds: Sequence[RoundFigures]) -> LevelFigures:
 
 
 def _error(rounds: Sequence[RoundFigures], rates: Sequence[float]) -> float | None:
-    if len(rates) >= 2 and any(rates):
+    if len(rates) >= 2:
         return _relative_error(rates)
     return next((this.error for this in rounds if this.throughput is not None), None)

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,7 @@ from seedance_async.bench.rounds import Round
 from seedance_async.bench.samples import Record
 from seedance_async.errors import LedgerError
 
-__all__ = ["read_record", "write_record", "write_report"]
+__all__ = ["keep_conditions", "read_record", "write_record", "write_report"]
 
 _RECORDS: Final = "rounds"
 _AGAIN: Final = "Free space on the disk or mend the rights, then run the same command again"
@@ -64,6 +65,33 @@ def write_report(folder: Path, report: BenchmarkReport) -> None:
     writer.writerows(rows)
     _replace(folder / "benchmark.csv", table.getvalue())
     _replace(folder / "benchmark.html", page(report))
+
+
+def keep_conditions(folder: Path, conditions: Mapping[str, str]) -> None:
+    """Write down under which conditions a folder's benchmark runs, or find that they are equal.
+
+    Raises:
+        LedgerError: They differ from those before, or cannot be read or written.
+    """
+    path = folder / "conditions.json"
+    try:
+        before = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        _replace(path, json.dumps(dict(conditions), indent=1))
+        return
+    except (OSError, ValueError) as error:
+        raise LedgerError(f"cannot read {path}: {error}") from error
+    if before != conditions:
+        raise LedgerError(
+            f"{folder} holds a benchmark under other conditions ({_told(before)}; now "
+            f"{_told(conditions)}): give it the same flags, or use another --out"
+        )
+
+
+def _told(conditions: object) -> str:
+    if not isinstance(conditions, Mapping):
+        return "unknown ones"
+    return ", ".join(f"{name} {value}" for name, value in conditions.items()) or "none named"
 
 
 def _path(folder: Path, this: Round) -> Path:

@@ -132,11 +132,14 @@ def _sentence(knee: Point, best: Point, above: Sequence[Point]) -> str:
             f", while the median latency goes from {knee.latency:.1f} s to "
             f"{highest.latency:.1f} s with {highest.level}"
         )
+    limited = [str(point.level) for point in above if point.limited > _MOST_LIMITED]
+    left_out = f" ({', '.join(limited)} met 429s and is left out)" if limited else ""
     return (
         f"{knee.level} in flight brought {_rate(knee)}, {compared}; more adds little or nothing"
-        f"{longer}."
+        f"{left_out}{longer}."
     )
 
 
 def _rate(point: Point) -> str:
-    return f"{point.throughput:.3g} videos a minute"
+    digits = 1 if point.throughput < 100 else 0
+    return f"{point.throughput:.{digits}f} videos a minute"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+from seedance_async.batch.edges import RowState
 from seedance_async.bench.figures import LevelFigures, Quantiles, RoundFigures
 from seedance_async.bench.plots import Line, Span, line_plot, span_plot, text
 from seedance_async.bench.report import BenchmarkReport
@@ -39,9 +40,10 @@ h3 { font-size: .95rem; margin: 1rem 0 .25rem; } p { margin: .25rem 0; }
 svg { display: block; width: 100%; height: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { border-bottom: 1px solid var(--grid); padding: .3rem .6rem; text-align: right; }
+td { white-space: nowrap; }
 th { color: var(--soft); font-weight: 500; } tr.best { background: var(--card); font-weight: 600; }
 ul { margin: .25rem 0; padding-left: 1.25rem; overflow-wrap: anywhere; }
-.legend { font-size: 13px; } .key { margin-left: .9rem; white-space: nowrap; }
+.legend { font-size: 13px; } .key { display: inline-block; margin-left: .9rem; }
 .key i { display: inline-block; width: .8em; height: .8em; margin-right: .35em; }
 i.one, i.run { background: var(--one); } i.two, i.queue { background: var(--two); }
 i.three, i.late { background: var(--three); } i.ideal, i.unseen { background: var(--soft); }
@@ -72,6 +74,7 @@ def page(report: BenchmarkReport) -> str:
             f"<title>{text(title)}</title><style>{_STYLE}</style></head><body>",
             f"<h1>{text(title)}</h1>",
             f'<p class="soft">{text(_subtitle(report))}</p>',
+            f'<p class="soft">{text(_conditions(report))}</p>',
             *_verdict(report),
             *_plots(report),
             "<h2>Figures</h2>",
@@ -91,6 +94,10 @@ def _subtitle(report: BenchmarkReport) -> str:
         f"on {report.service}: levels {levels}, {rounds} of {report.jobs} jobs each; "
         f"{money} by all runs"
     )
+
+
+def _conditions(report: BenchmarkReport) -> str:
+    return ", ".join(f"{name}: {value}" for name, value in report.conditions.items())
 
 
 def _verdict(report: BenchmarkReport) -> Iterator[str]:
@@ -120,7 +127,7 @@ def _plots(report: BenchmarkReport) -> Iterator[str]:
             [level.low for level in levels],
             [level.high for level in levels],
         ),
-        Line("if each slot brought as much as at the lowest level", "ideal", _ideal(levels)),
+        Line("as the lowest level promises", "ideal", _ideal(levels)),
     ]
     waiting = [
         Line("p50", "one", _quantile(level.latency for level in levels)),
@@ -175,11 +182,10 @@ def _quantile(found: Iterable[Quantiles | None], *, late: bool = False) -> list[
 _HEAD: Final = (
     "in flight",
     "videos a minute",
-    "least to most",
-    "latency p50 / p95",
-    "queue wait p50 / p95",
-    "run time p50 / p95",
-    "lateness p50 / p95",
+    "latency, s",
+    "queue wait, s",
+    "run time, s",
+    "lateness, s",
     "requests a job",
     "429s",
     "cost",
@@ -199,12 +205,10 @@ def _table(report: BenchmarkReport) -> Iterator[str]:
 
 
 def _cells(level: LevelFigures) -> list[str]:
-    spread = "" if level.low == level.high else f"{level.low:.2f} to {level.high:.2f}"
     jobs = ", ".join(f"{number} {state}" for state, number in level.counts.items() if number)
     return [
         str(level.level),
-        "not measured" if level.throughput is None else f"{level.throughput:.2f}",
-        spread,
+        _throughput(level),
         *(_pair(one) for one in (level.latency, level.wait, level.run, level.lateness)),
         "" if level.requests_per_job is None else f"{level.requests_per_job:.1f}",
         str(level.limited),
@@ -213,13 +217,21 @@ def _cells(level: LevelFigures) -> list[str]:
     ]
 
 
+def _throughput(level: LevelFigures) -> str:
+    if level.throughput is None or level.low is None or level.high is None:
+        return "not measured"
+    spread = "" if level.low == level.high else f" ({level.low:.1f} to {level.high:.1f})"
+    return f"{level.throughput:.1f}{spread}"
+
+
 def _pair(found: Quantiles | None) -> str:
-    return "" if found is None else f"{found.p50:.1f} / {found.p95:.1f} s"
+    return "" if found is None else f"{found.p50:.1f} / {found.p95:.1f}"
 
 
 def _notes(report: BenchmarkReport) -> Iterator[str]:
     yield (
-        '<p class="soft">Throughput is measured while the pool is full, by Little\'s law: jobs in '
+        '<p class="soft">Times are p50 / p95; spreads are the least and the most of the repeats. '
+        "Throughput is measured while the pool is full, by Little's law: jobs in "
         "flight over the seconds that each held its slot. The first jobs of a round only fill the "
         "pool: they are drawn below, but count in no figure. Queue wait ends when a poll first "
         "saw the job in progress, so it is up to a poll too long, and run time as much too short. "
@@ -229,6 +241,12 @@ def _notes(report: BenchmarkReport) -> Iterator[str]:
         yield (
             '<p class="soft">A round that an earlier run had begun, or that is not over, has no '
             "throughput.</p>"
+        )
+    if late := report.counts[RowState.TIMED_OUT]:
+        were = "1 job was" if late == 1 else f"{late} jobs were"
+        yield (
+            f'<p class="soft">{were} not over in time, and may have taken the service\'s room in '
+            f"later rounds.</p>"
         )
     if report.troubles:
         told = "".join(

@@ -15,9 +15,9 @@ import attrs
 
 __all__ = ["Line", "Span", "line_plot", "span_plot", "text"]
 
-_WIDTH: Final = 520
-_HEIGHT: Final = 260
-_LEFT: Final = 52
+_WIDTH: Final = 400
+_HEIGHT: Final = 250
+_LEFT: Final = 40
 _RIGHT: Final = 14
 _TOP: Final = 14
 _BOTTOM: Final = 40
@@ -126,9 +126,11 @@ def _grid_line(y: float, tick: float) -> str:
 
 
 def _mark(x: float, name: str) -> str:
+    left, anchor = (x + 5, "start") if x < _WIDTH / 2 else (x - 5, "end")
     return (
         f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}"/>'
-        f'<text class="marked" x="{x + 5:.1f}" y="{_HEIGHT - _BOTTOM - 6}">{text(name)}</text>'
+        f'<text class="marked" x="{left:.1f}" y="{_TOP + 8}" '
+        f'text-anchor="{anchor}">{text(name)}</text>'
     )
 
 

@@ -21,6 +21,7 @@ from seedance_async.bench.figures import (
 from seedance_async.bench.knee import Point, Recommendation, recommend
 from seedance_async.bench.rounds import BenchmarkPlan
 from seedance_async.budget import to_usd
+from seedance_async.jobs import ErrorInfo
 
 __all__ = ["BenchmarkReport", "csv_rows", "report_json", "report_of"]
 
@@ -38,7 +39,9 @@ class BenchmarkReport:
         rounds: The figures of each round, in their order.
         recommendation: What to set as `max_in_flight`, and why.
         money: Of all runs of the folder.
+        conditions: What else the figures depend on, by name.
         stop: Why no more was submitted; None: nothing stopped it.
+        denied: Why the service would not tell of a job.
         troubles: Different messages of jobs that did not succeed, and how many jobs told each.
         folder: Where the files are; None: nowhere.
     """
@@ -51,7 +54,9 @@ class BenchmarkReport:
     rounds: tuple[RoundFigures, ...]
     recommendation: Recommendation
     money: Money
+    conditions: Mapping[str, str] = attrs.field(factory=dict)
     stop: Stop | None = None
+    denied: ErrorInfo | None = None
     troubles: Mapping[str, int] = attrs.field(factory=dict)
     folder: Path | None = None
 
@@ -95,6 +100,7 @@ def report_json(report: BenchmarkReport) -> dict[str, Any]:
     return {
         "model": report.model_id,
         "service": report.service,
+        "conditions": dict(report.conditions),
         "jobs": report.jobs,
         "repeats": report.repeats,
         "recommendation": {
