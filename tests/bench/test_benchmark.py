@@ -75,7 +75,10 @@ def test_429s_are_counted_and_speak_against_a_level(tmp_path: Path) -> None:
         report = await night.measure((2, 4, 8, 16, 32), jobs=60)
         limited = {level.level: level.limited for level in report.levels}
         assert limited[2] == limited[4] == limited[8] == 0 < limited[16]
-        assert sum(limited.values()) == night.simulator.books.requests("submit") - 300
+        books = night.simulator.books
+        assert sum(limited.values()) == books.requests("submit") - 300
+        asked = sum(level.requests_per_job or 0 for level in report.levels) * 60
+        assert asked == pytest.approx(books.requests("submit") + books.requests("result"))
         assert (report.recommendation.verdict, report.recommendation.max_in_flight) == (
             Verdict.LIMITED,
             8,
@@ -124,12 +127,12 @@ def test_a_further_level_is_added_to_what_is_there(tmp_path: Path) -> None:
     run(main)
 
 
-async def cancelled_after(night: Measured, jobs: int) -> None:
-    """Cancel a benchmark of the levels 2 and 4, ten jobs each, when so many are over."""
+async def cancelled_after(night: Measured, jobs: int, state: RowState = RowState.SUCCEEDED) -> None:
+    """Cancel a benchmark of the levels 2 and 4, ten jobs each, when so many came to a state."""
     seen: list[str] = []
 
     def count(change: RowChange) -> None:
-        if change.outcome is not None:
+        if change.state is state and not change.detail.startswith("in progress"):
             seen.append(change.key)
             if len(seen) == jobs:
                 task.cancel()
@@ -157,6 +160,34 @@ def test_never_pays_twice_when_a_cancelled_benchmark_is_resumed(tmp_path: Path) 
         assert partial.latency is not None
         assert report.recommendation.verdict is Verdict.UNKNOWN
         assert (await night.measure((2, 4), jobs=10)) == report
+
+    run(main)
+
+
+def test_a_round_that_a_killed_process_had_begun_gets_no_throughput(tmp_path: Path) -> None:
+    """Such a process leaves jobs in the ledger, and no record of them."""
+
+    async def main() -> None:
+        night = Measured(tmp_path)
+        await cancelled_after(night, 13)
+        (tmp_path / "rounds" / "level-04-1.json").unlink()
+        report = await night.measure((2, 4), jobs=10)
+        assert [level.partial for level in report.levels] == [0, 1]
+        assert level_of(report, 4).throughput is None
+
+    run(main)
+
+
+def test_what_an_earlier_run_left_under_way_is_in_no_other_rounds_way(tmp_path: Path) -> None:
+    """A level that is new comes first, and yet asks for its own jobs alone."""
+
+    async def main() -> None:
+        undisturbed = await Measured(tmp_path / "other").measure((1,), jobs=10)
+        night = Measured(tmp_path / "this")
+        await cancelled_after(night, 13, RowState.SUBMITTED)  # so they have a minute to go
+        report = await night.measure((1, 2, 4), jobs=10)
+        expected = undisturbed.levels[0].requests_per_job
+        assert level_of(report, 1).requests_per_job == pytest.approx(expected, abs=0.2)
 
     run(main)
 

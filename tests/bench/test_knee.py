@@ -46,6 +46,12 @@ def test_noise_of_some_percent_moves_no_knee(seed: int) -> None:
     assert recommend(curve(*rates, error=0.045)).max_in_flight == 8
 
 
+def test_a_level_within_two_standard_errors_of_the_best_is_as_good() -> None:
+    """28 misses an eighth of 32: more than a tenth, and less than noise of six percent allows."""
+    assert recommend(curve(4, 8, 16, 28, 32, 32)).max_in_flight == 16
+    assert recommend(curve(4, 8, 16, 28, 32, 32, error=0.06)).max_in_flight == 8
+
+
 def test_noise_however_great_does_not_make_half_as_good_enough() -> None:
     assert recommend(curve(4, 8, 16, 32, 32, 32, error=0.9)).max_in_flight == 8
 
