@@ -106,12 +106,14 @@ if typing.TYPE_CHECKING:
         UnknownKeyError,
         run_batch,
     )
+    from seedance_async.bench import BenchmarkReport, run_benchmark
 
 __all__ = [
     "ApiError",
     "AuthenticationError",
     "BackoffPolling",
     "BatchReport",
+    "BenchmarkReport",
     "Budget",
     "BudgetExceededError",
     "CancelAttempted",
@@ -200,6 +202,7 @@ __all__ = [
     "build_request",
     "check_images",
     "run_batch",
+    "run_benchmark",
 ]
 
 _BATCH = frozenset(
@@ -215,12 +218,17 @@ _BATCH = frozenset(
         "run_batch",
     }
 )
+_BENCH = frozenset({"BenchmarkReport", "run_benchmark"})
 
 
 def __getattr__(name: str) -> object:
-    """Import the batch when it is first asked for: most programs need no database."""
+    """Import batch and benchmark when first asked for: most programs need no database."""
     if name in _BATCH:
         from seedance_async import batch
 
         return getattr(batch, name)
+    if name in _BENCH:
+        from seedance_async import bench
+
+        return getattr(bench, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

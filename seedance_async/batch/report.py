@@ -10,7 +10,7 @@ import attrs
 from seedance_async.batch.edges import RowState
 from seedance_async.batch.entries import Money
 from seedance_async.batch.stops import Stop
-from seedance_async.jobs import ErrorInfo
+from seedance_async.jobs import ErrorInfo, Outcome
 
 __all__ = ["BatchReport", "Glance", "RowChange"]
 
@@ -26,6 +26,7 @@ class RowChange:
         state: Where the row stands now.
         detail: What a person wants to know of it; may be empty.
         request_id: The job's, once known.
+        outcome: How the job ended, with its timings, in the step that wrote it down.
     """
 
     key: str
@@ -34,6 +35,7 @@ class RowChange:
     state: RowState
     detail: str = ""
     request_id: str | None = None
+    outcome: Outcome | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -288,7 +288,11 @@ class Batch:
         if row is not None:
             self._rows.moved(row, step)
         line, model_id = (None, "") if row is None else (row.line, row.model_id)
-        self._say(RowChange(step.key, line, model_id, step.state, step.detail, step.request_id))
+        self._say(
+            RowChange(
+                step.key, line, model_id, step.state, step.detail, step.request_id, step.outcome
+            )
+        )
 
     def _count(self, before: RowState, state: RowState) -> None:
         self._counts[before] -= 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shlex
 import sys
 from collections.abc import Collection, Mapping
@@ -36,11 +35,10 @@ from seedance_async.cli.connection import (
 from seedance_async.cli.exits import CommandError, Exit
 from seedance_async.cli.interrupts import Interrupts
 from seedance_async.cli.patience import Patience
-from seedance_async.cli.prices import Bounds, Prices, ask_catalog
+from seedance_async.cli.prices import Bounds, Prices, ask_catalog, without_price
 from seedance_async.cli.progress import Progress
 from seedance_async.cli.terminal import tell
 from seedance_async.errors import CredentialsError, SeedanceError
-from seedance_async.models import find_model
 from seedance_async.pacing import RetryPolicy
 
 if TYPE_CHECKING:
@@ -306,22 +304,18 @@ class BatchRun:
         return self._board.elapsed
 
     async def _watch(self, batch: Batch, interrupts: Interrupts) -> BatchReport:
-        work = asyncio.create_task(batch.run())
-        while not work.done():
-            stage = asyncio.create_task(interrupts.stage())
-            await asyncio.wait({work, stage}, return_when=asyncio.FIRST_COMPLETED)
-            if not stage.done():
-                stage.cancel()
-            elif stage.result() == 1:
-                batch.stop("interrupted; what runs is waited for")
-                self._say(f"no more is submitted. {self._what_runs(batch)}")
-            else:
-                batch.leave()
-                self._say(
-                    "cancelling what is still queued and leaving the rest, as soon as the POSTs "
-                    "under way are answered. A third time: leave at once, those POSTs in doubt"
-                )
-        return work.result()
+        def stop() -> None:
+            batch.stop("interrupted; what runs is waited for")
+            self._say(f"no more is submitted. {self._what_runs(batch)}")
+
+        def leave() -> None:
+            batch.leave()
+            self._say(
+                "cancelling what is still queued and leaving the rest, as soon as the POSTs "
+                "under way are answered. A third time: leave at once, those POSTs in doubt"
+            )
+
+        return await interrupts.follow(batch.run(), first=stop, second=leave)
 
     def _say(self, text: str) -> None:
         self._board.line(f"{text}.", label="interrupted", style="yellow")
@@ -386,17 +380,7 @@ def _check_prices(outlook: Outlook) -> None:
     unpriced = outlook.forecast.unpriced_models
     if outlook.limit is None or not unpriced:
         return
-    names = [_short(model_id) for model_id in unpriced]
-    raise CommandError(
-        f"--budget needs a price for each model, and none is known for {', '.join(names)}: give "
-        f"--price {names[0]}=USD_PER_SECOND or --price-per-video {names[0]}=USD, or bound the run "
-        f"with --max-videos instead. Nothing was submitted."
-    )
-
-
-def _short(model_id: str) -> str:
-    known = find_model(model_id)
-    return known.short_name if known else model_id
+    raise without_price(unpriced)
 
 
 def quicken_switching() -> None:

@@ -6,11 +6,13 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 __all__ = ["Interrupts", "Unwelcome"]
+
+T = TypeVar("T")
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 _LEAVES_AT_ONCE = 3
@@ -71,6 +73,32 @@ class Interrupts:
     async def stage(self) -> int:
         """Wait for the next signal and return its number in the row: 1, then 2."""
         return await self._stages.get()
+
+    async def follow(
+        self,
+        work: Coroutine[Any, Any, T],
+        *,
+        first: Callable[[], object],
+        second: Callable[[], object],
+    ) -> T:
+        """Run `work` to its end and return what it returns.
+
+        Args:
+            work: What ends sooner once it is told to.
+            first: Called at the first signal.
+            second: Called at the second.
+        """
+        task = asyncio.create_task(work)
+        while not task.done():
+            stage = asyncio.create_task(self.stage())
+            await asyncio.wait({task, stage}, return_when=asyncio.FIRST_COMPLETED)
+            if not stage.done():
+                stage.cancel()
+            elif stage.result() == 1:
+                first()
+            else:
+                second()
+        return task.result()
 
     def _take(self, number: int, frame: FrameType | None) -> None:
         del frame

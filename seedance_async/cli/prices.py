@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from seedance_async.catalog import CatalogModel
     from seedance_async.session import Session
 
-__all__ = ["UNBOUNDED", "Bounds", "Prices", "ask_catalog"]
+__all__ = ["UNBOUNDED", "Bounds", "Prices", "ask_catalog", "without_price"]
 
 _GROUP = Group("Money")
 _ANY = None
@@ -168,6 +168,21 @@ def _model_id(flag: str, text: str, name: str) -> str:
             f"{flag} {text}: {name!r} is no model: give a short name (`models` lists them) or a "
             f"full id"
         ) from None
+
+
+def without_price(model_ids: Sequence[str]) -> CommandError:
+    """Return the error for a budget that cannot be held, because models have no price."""
+    names = [_short(model_id) for model_id in model_ids]
+    return CommandError(
+        f"--budget needs a price for each model, and none is known for {', '.join(names)}: give "
+        f"--price {names[0]}=USD_PER_SECOND or --price-per-video {names[0]}=USD, or bound the run "
+        f"with --max-videos instead. Nothing was submitted."
+    )
+
+
+def _short(model_id: str) -> str:
+    known = find_model(model_id)
+    return known.short_name if known else model_id
 
 
 async def ask_catalog(

@@ -60,12 +60,13 @@ FREE = Spending()
 """The default of every command."""
 
 
-def ask(what: str, *, stdin_is_taken: bool = False) -> None:
+def ask(what: str, *, stdin_is_taken: bool = False, free: str = "add --simulate") -> None:
     """Ask on the terminal whether to spend.
 
     Args:
         what: What for, and how much.
         stdin_is_taken: Standard input is data, so the terminal itself is asked.
+        free: How to try it without cost.
 
     Raises:
         CommandError: The answer is no, or nobody can answer.
@@ -77,8 +78,8 @@ def ask(what: str, *, stdin_is_taken: bool = False) -> None:
             source = _open_terminal(stack)
         if source is None or not (source.isatty() and sys.stderr.isatty()):
             raise CommandError(
-                "this would spend money and nobody can be asked: add --yes to spend, or "
-                "--simulate to try it without cost. Nothing was sent."
+                f"this would spend money and nobody can be asked: add --yes to spend, or "
+                f"{free} to try it without cost. Nothing was sent."
             )
         console().print("Continue? \\[y/N] ", end="", style="bold", highlight=False)
         sys.stderr.flush()

@@ -1,0 +1,294 @@
+"""One benchmark from its flags to its report: look, ask, run, with interrupts in stages."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from seedance_async.batch.edges import RowState
+from seedance_async.batch.forecast import Forecast, forecast
+from seedance_async.batch.ledger import SIMULATOR, Ledger
+from seedance_async.batch.planning import InvalidManifestError, plan_manifest
+from seedance_async.batch.running import account_of
+from seedance_async.bench.benchmark import Benchmark
+from seedance_async.bench.report import BenchmarkReport
+from seedance_async.bench.rounds import BenchmarkPlan, Round
+from seedance_async.budget import Account, Budget, shown, to_micro
+from seedance_async.cli.batchsummary import CommandLine
+from seedance_async.cli.benchflags import SimulatedService
+from seedance_async.cli.connection import embed_simulator, find_service
+from seedance_async.cli.exits import CommandError, Exit
+from seedance_async.cli.interrupts import Interrupts
+from seedance_async.cli.patience import Patience
+from seedance_async.cli.prices import Bounds, Prices, ask_catalog, without_price
+from seedance_async.cli.progress import Progress
+from seedance_async.cli.terminal import tell
+from seedance_async.pacing import RetryPolicy
+from seedance_async.polling import FixedPolling
+from seedance_async.session import Session
+from seedance_async.simulator import Simulator
+from seedance_async.testing import SimulatedTransport
+
+__all__ = ["BenchRun", "Order", "invalid"]
+
+_POLL: Final = 2.0
+"""Seconds between two polls of a job, measured in a real job's time: lateness stays at a second."""
+_WAY: Final = 0.05
+"""Seconds of virtual time to the simulator."""
+_NETWORK: Final = 900.0
+"""Seconds for which a lost network may stay lost before a live run stops submitting."""
+
+
+@attrs.frozen(kw_only=True)
+class Order:
+    """What a person asked for; checked.
+
+    Attributes:
+        plan: What to measure.
+        folder: Where everything goes.
+        base_url: The service's; None: a simulator is measured.
+        simulator: Which.
+        virtual: Whether in virtual time.
+        service: The simulator's flags.
+        prices: As flags gave them.
+        command: As it was called, with its folder.
+    """
+
+    plan: BenchmarkPlan
+    folder: Path
+    base_url: str | None
+    simulator: Simulator | None
+    virtual: bool
+    service: SimulatedService
+    bounds: Bounds
+    prices: Prices
+    patience: Patience
+    requests_per_second: float | None
+    command: CommandLine
+
+    @property
+    def poll_interval(self) -> float:
+        """Seconds between two polls of a job."""
+        speed = 1.0 if self.simulator is None else self.simulator.speed
+        return self.patience.poll_interval or max(0.05, _POLL / speed)
+
+    def conditions(self) -> dict[str, str]:
+        """Return what the figures depend on beside the plan, in words."""
+        rate = self.requests_per_second
+        return {
+            **({} if self.simulator is None else self.service.conditions()),
+            "a poll every": f"{self.poll_interval:g} s",
+            "requests a second": "any" if rate is None else f"{rate:g}",
+        }
+
+
+class BenchRun:
+    """A run that is prepared, asked about and then made, in calls on one event loop."""
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self._stack = AsyncExitStack()
+        self._progress = Progress()
+        self._benchmark: Benchmark | None = None
+        self._round: Round | None = None
+        # Set by `prepare`:
+        self._ledger: Ledger
+        self._session: Session
+        self._budget = Budget()
+
+    # --- before anything is sent -------------------------------------------------------------
+
+    async def prepare(self) -> str | None:
+        """Open everything, make the plan, and return what to ask before money is spent.
+
+        Raises:
+            InvalidManifestError: The folder has jobs with other requests.
+            CommandError: The budget has no price to go by.
+            SeedanceError: The ledger or the service refuses.
+        """
+        order = self._order
+        origin = order.base_url or SIMULATOR
+        self._ledger = ledger = await self._stack.enter_async_context(
+            await Ledger.open(order.folder, origin=origin)
+        )
+        if ledger.recovered and order.base_url is not None:
+            tell(
+                f"{ledger.recovered} jobs were being submitted when an earlier run was cut off, "
+                f"and are now in doubt",
+                label="warning",
+                style="yellow",
+            )
+        await plan_manifest(ledger, order.plan.rows(), errors=None)
+        self._session = await self._open_session()
+        return await self._look(ledger)
+
+    async def _open_session(self) -> Session:
+        order = self._order
+        options: dict[str, Any] = {
+            "polling": FixedPolling(order.poll_interval),
+            "job_timeout": order.patience.job_timeout,
+            "requests_per_second": order.requests_per_second,
+        }
+        if order.simulator is None:
+            options["retry"] = RetryPolicy(connect_patience=_NETWORK)
+            session = find_service().session(**options)
+        elif order.virtual:
+            tell("simulated in virtual time: nothing is sent, nothing is paid", style="cyan")
+            session = _virtual_session(order.simulator, options)
+        else:
+            tell("simulated: nothing is sent to the service, nothing is paid", style="cyan")
+            there = await self._stack.enter_async_context(embed_simulator(order.simulator))
+            session = there.session(**options)
+        return await self._stack.enter_async_context(session)
+
+    async def _look(self, ledger: Ledger) -> str | None:
+        """Find the prices, and return what is offered; None: nothing is to be paid."""
+        order = self._order
+        shapes = await ledger.shapes()
+        if order.base_url is None or not shapes:
+            self._budget = order.prices.budget(
+                order.bounds.budget, {order.plan.request.model_id}, {}
+            )
+            return None
+        models = {of_shape.model_id for of_shape, _ in shapes}
+        # Asked in any case: a token that is not taken is found out by a free request.
+        catalog, trouble = await ask_catalog(self._session, sorted(models))
+        for text in trouble if order.prices.unknown(models) else ():
+            tell(text, label="warning", style="yellow")
+        self._budget = order.prices.budget(order.bounds.budget, models, catalog)
+        account = await account_of(ledger, self._budget)
+        most = order.bounds.max_videos
+        seen = forecast(
+            shapes,
+            account,
+            at_once=1,
+            videos_left=None if most is None else most - await ledger.paid_attempts(),
+        )
+        if seen.unpriced_models:
+            raise without_price(seen.unpriced_models)
+        return _offer(order, seen, account) if seen.videos else None
+
+    # --- the run -------------------------------------------------------------------------------
+
+    async def run(self, interrupts: Interrupts) -> BenchmarkReport | None:
+        """Run the benchmark, and close everything; None: interrupted before it began."""
+        order = self._order
+        async with self._stack:
+            if interrupts.came:
+                return None
+            self._benchmark = benchmark = Benchmark(
+                self._ledger,
+                self._session,
+                order.plan,
+                order.folder,
+                budget=self._budget,
+                max_videos=order.bounds.max_videos,
+                conditions=order.conditions(),
+                on_round=self._begin_round,
+                on_change=self._show,
+            )
+            interrupts.bind(self._last_words)
+
+            def stop() -> None:
+                benchmark.stop("interrupted; what runs is waited for")
+                self._say("no more is submitted; what runs is waited for, and may be billed")
+
+            def leave() -> None:
+                benchmark.leave()
+                self._say("cancelling what is still queued and leaving the rest")
+
+            with self._progress:
+                return await interrupts.follow(benchmark.run(), first=stop, second=leave)
+
+    async def aclose(self) -> None:
+        """Close everything; may be repeated."""
+        await self._stack.aclose()
+
+    # --- words -----------------------------------------------------------------------------
+
+    def _begin_round(self, this: Round) -> None:
+        self._round = this
+        self._progress.change(f"{_words(this, self._order.plan)}: {self._order.plan.jobs} jobs")
+
+    def _show(self, _change: object) -> None:
+        if not self._progress.live or self._benchmark is None or self._round is None:
+            return
+        glance = self._benchmark.glance()
+        if glance is not None:
+            self._progress.change(
+                f"{_words(self._round, self._order.plan)}: {glance.left} to submit, "
+                f"{glance.in_flight} in flight"
+            )
+
+    def _say(self, text: str) -> None:
+        again = self._order.command.again()
+        self._progress.line(f"{text}. `{again}` goes on.", label="interrupted", style="yellow")
+
+    def _last_words(self) -> str:
+        order = self._order
+        folder = shlex.quote(str(order.folder))
+        glance = None if self._benchmark is None else self._benchmark.glance()
+        sending = 0 if glance is None else glance.counts[RowState.SUBMITTING]
+        doubt = (
+            f" {sending} POSTs were under way and are in doubt: `seedance-async resolve {folder}`."
+            if sending and order.base_url is not None
+            else ""
+        )
+        return (
+            f"interrupted: left at once, the ledger is intact.{doubt} "
+            f"`{order.command.again()}` goes on"
+        )
+
+
+def _virtual_session(simulator: Simulator, options: Mapping[str, Any]) -> Session:
+    """Return a session on a simulator in the same process, on the running loop's time."""
+    loop = asyncio.get_running_loop()
+    return Session(
+        transport=SimulatedTransport(simulator, latency=_WAY),
+        clock=lambda: simulator.epoch + loop.time(),
+        on_abort="detach",
+        exit_timeout=0.0,
+        **options,
+    )
+
+
+def _words(this: Round, plan: BenchmarkPlan) -> str:
+    again = f", round {this.repeat} of {plan.repeats}" if plan.repeats > 1 else ""
+    return f"{this.level} in flight{again}"
+
+
+def _offer(order: Order, seen: Forecast, account: Account) -> str:
+    """Return what is asked before money is spent."""
+    plan = order.plan
+    levels = ", ".join(map(str, plan.levels))
+    number = "1 paid generation" if seen.videos == 1 else f"{seen.videos:,} paid generations"
+    budget = shown(to_micro(order.bounds.budget or 0.0))
+    enough = "" if seen.affordable else ", which does not suffice for all"
+    what = (
+        f"This submits up to {number} on {order.base_url}: levels {levels}, {plan.repeats} times "
+        f"{plan.jobs} jobs each; estimate {shown(seen.estimate)}, budget {budget}{enough}."
+    )
+    lines = [what]
+    if account.settled or account.reserved:
+        lines.append(
+            f"Earlier runs of {order.folder}: {shown(account.settled)} settled, "
+            f"{shown(account.reserved)} reserved."
+        )
+    return "\n".join(lines)
+
+
+def invalid(order: Order, error: InvalidManifestError) -> CommandError:
+    """Return the error for a folder whose jobs asked for something else."""
+    first = error.problems[0] if error.problems else None
+    why = "" if first is None else f" ({first.key}: {first.rule})"
+    return CommandError(
+        f"{order.folder} holds a benchmark of another request{why}: use another --out. Nothing "
+        f"was submitted.",
+        Exit.DATA,
+    )

@@ -1,0 +1,127 @@
+"""How a benchmark ended: the table, JSON, the exit code, and which command goes on."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from rich.table import Table
+
+from seedance_async.batch.edges import RowState
+from seedance_async.batch.ledger import SIMULATOR
+from seedance_async.batch.report import BatchReport
+from seedance_async.bench.figures import LevelFigures, Quantiles
+from seedance_async.bench.report import BenchmarkReport, report_json
+from seedance_async.budget import shown
+from seedance_async.cli.batchexit import batch_exit
+from seedance_async.cli.batchsummary import CommandLine, troubles
+from seedance_async.cli.terminal import console, tell
+
+__all__ = ["bench_exit", "bench_json", "next_steps", "show"]
+
+_LEFT: Final = (RowState.PLANNED, RowState.SUBMITTING, RowState.SUBMITTED, RowState.TIMED_OUT)
+
+
+def as_batch(report: BenchmarkReport) -> BatchReport:
+    """Return a benchmark's end as that of the batch which it is."""
+    return BatchReport(
+        counts=report.counts,
+        invalid=0,
+        submitted=0,
+        downloaded=0,
+        to_download=0,
+        not_downloadable=0,
+        money=report.money,
+        stop=report.stop,
+        denied=report.denied,
+        storage_trouble=None,
+        results=None,
+    )
+
+
+def bench_exit(report: BenchmarkReport, *, interrupted: int | None) -> int:
+    """Return the exit code, by the rules of `batch`."""
+    return batch_exit(as_batch(report), interrupted=interrupted)
+
+
+def next_steps(report: BenchmarkReport, folder: Path, command: CommandLine) -> list[str]:
+    """Return which commands go on, a sentence each."""
+    counts = report.counts
+    steps = []
+    if counts[RowState.IN_DOUBT]:
+        steps.append(
+            f"{counts[RowState.IN_DOUBT]:,} in doubt, perhaps paid for: "
+            f"`seedance-async resolve {shlex.quote(str(folder))}` settles them"
+        )
+    if left := sum(counts[state] for state in _LEFT):
+        steps.append(f"{left:,} jobs are not over: `{command.again()}` goes on")
+    return steps
+
+
+def bench_json(
+    report: BenchmarkReport, folder: Path, steps: Sequence[str], *, code: int
+) -> dict[str, Any]:
+    """Return how it ended, for a program; what was seen of each job is in benchmark.json."""
+    told = report_json(report)
+    for this in told["rounds"]:
+        del this["samples"]
+    return {"folder": str(folder), "exit_code": code, **told, "next": list(steps)}
+
+
+def show(report: BenchmarkReport, folder: Path) -> None:
+    """Print the table and the recommendation on stdout, and troubles on stderr."""
+    out = console(stderr=False)
+    out.print(_table(report))
+    best = report.recommendation
+    says = "no recommendation" if best.max_in_flight is None else f"{best.max_in_flight}"
+    out.print(f"max_in_flight: {says}. {best.why}", soft_wrap=True, highlight=False, markup=False)
+    out.print(str(folder / "benchmark.html"), soft_wrap=True, highlight=False, markup=False)
+    for text in troubles(as_batch(report)):
+        tell(text, label="error", style="bold red")
+    if any(level.partial for level in report.levels):
+        tell("a round that was interrupted, or is not over, has no throughput", style="dim")
+
+
+def _table(report: BenchmarkReport) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    cost = "cost (simulated)" if report.service == SIMULATOR else "cost"
+    names = ("in flight", "videos/min", "latency", "queue wait", "run time", "lateness")
+    for name in (*names, "requests/job", "429s", cost, "jobs"):
+        table.add_column(name, justify="right")
+    for level in report.levels:
+        best = level.level == report.recommendation.max_in_flight
+        table.add_row(*_cells(level), style="green" if best else "")
+    table.caption = "times are p50 / p95 in seconds" + _spread(report)
+    table.caption_justify = "left"
+    return table
+
+
+def _spread(report: BenchmarkReport) -> str:
+    return "; videos/min from the least to the most of the repeats" if report.repeats > 1 else ""
+
+
+def _cells(level: LevelFigures) -> list[str]:
+    jobs = ", ".join(f"{number} {state}" for state, number in level.counts.items() if number)
+    return [
+        str(level.level),
+        _throughput(level),
+        *(_pair(found) for found in (level.latency, level.wait, level.run, level.lateness)),
+        "" if level.requests_per_job is None else f"{level.requests_per_job:.1f}",
+        str(level.limited),
+        shown(level.cost),
+        jobs.replace("_", " "),
+    ]
+
+
+def _throughput(level: LevelFigures) -> str:
+    if level.throughput is None:
+        return "not measured"
+    if level.low is None or level.high is None or level.low == level.high:
+        return f"{level.throughput:.1f}"
+    return f"{level.throughput:.1f} ({level.low:.1f} to {level.high:.1f})"
+
+
+def _pair(found: Quantiles | None) -> str:
+    return "" if found is None else f"{found.p50:.1f} / {found.p95:.1f}"
