@@ -141,7 +141,11 @@ def test_all_is_what_the_door_imports() -> None:
 
 def _loaded(statement: str) -> set[str]:
     """Return the modules that a fresh process has after a statement."""
-    code = f"{statement}; import sys; print(*sys.modules)"
+    return _printed(f"{statement}; import sys; print(*sys.modules)")
+
+
+def _printed(code: str) -> set[str]:
+    """Return the words that a fresh process prints."""
     output = subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True
     )
@@ -167,7 +171,8 @@ def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
     """The door opens for the names in `__all__` alone, and `dir` tells them before their use."""
     with pytest.raises(AttributeError, match="no attribute 'Sesion'"):
         seedance_async.Sesion  # type: ignore[attr-defined]  # noqa: B018
-    assert set(seedance_async.__all__) <= set(dir(seedance_async))
+    told = _printed("import seedance_async; print(*dir(seedance_async))")
+    assert set(seedance_async.__all__) <= told
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def console(*, stderr: bool = True) -> Console:
 
 
 def help_console() -> Console:
-    """Return a console on stdout for help, which has a width everywhere."""
+    """Return a console on stdout for help: it has a width everywhere; `| head` is no failure."""
     return _Console()
 
 

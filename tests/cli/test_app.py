@@ -149,12 +149,20 @@ def test_a_reader_that_goes_away_is_no_bug() -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("arguments", ["--help", "", "batch --help", "--version"])
-def test_help_whose_reader_goes_away_has_done_its_work(arguments: str) -> None:
+def test_help_whose_reader_goes_away_has_done_its_work(arguments: str, unbuffered: str) -> None:
     """`seedance-async --help | head -1` is no failure, also where a shell looks at every part."""
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write, "wb") as gone:
         command = [sys.executable, "-m", "seedance_async", *arguments.split()]
-        done = subprocess.run(command, stdout=gone, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(
+            command,
+            stdout=gone,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        )
     assert (done.returncode, done.stderr) == (0, "")
