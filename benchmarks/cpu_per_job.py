@@ -23,6 +23,8 @@ from typing import Any, Final
 from benchmarks.cores import choose
 from benchmarks.report import Quartiles, conditions, quartiles, save
 
+__all__ = ["double", "run_once"]
+
 _FLOOR: Final = "loop"
 _TITLES: Final = {
     "loop": "hand-written aiohttp loop",
@@ -33,8 +35,8 @@ _TITLES: Final = {
 
 
 @contextmanager
-def _double(core: int | None) -> Iterator[str]:
-    """Start the double and give its address."""
+def double(core: int | None) -> Iterator[str]:
+    """Start the double on a core and give its address."""
     command = [sys.executable, "-m", "benchmarks.double"]
     if core is not None:
         command += ["--core", str(core)]
@@ -52,7 +54,7 @@ def _books(url: str) -> dict[str, float]:
     return books
 
 
-def _run_once(name: str, url: str, options: argparse.Namespace, core: int | None) -> dict[str, Any]:
+def run_once(name: str, url: str, options: argparse.Namespace, core: int | None) -> dict[str, Any]:
     """Run one contender in a fresh process; what it used, and what the double saw of it."""
     command = [sys.executable, "-m", "benchmarks.clients", name, url, "--loop", options.loop]
     command += ["--jobs", str(options.jobs), "--concurrency", str(options.concurrency)]
@@ -114,10 +116,10 @@ def main() -> None:
     names = [_FLOOR, "session", *["map"] * options.map, *["httpx"] * options.peers]
     server_core, client_core = choose()
     rounds: list[dict[str, dict[str, Any]]] = []
-    with _double(server_core) as url:
+    with double(server_core) as url:
         for number in range(options.rounds):
             order = names if number % 2 == 0 else names[::-1]
-            rounds.append({name: _run_once(name, url, options, client_core) for name in order})
+            rounds.append({name: run_once(name, url, options, client_core) for name in order})
             found = ", ".join(f"{name} {rounds[-1][name]['cpu_us']:.0f}" for name in names)
             print(f"round {number + 1} of {options.rounds}: {found}", file=sys.stderr)
     summaries = {name: _summary(name, rounds) for name in names}

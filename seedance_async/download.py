@@ -7,12 +7,9 @@ file in between, redirect elsewhere, send HTML) ends in a retry or a `DownloadEr
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import hashlib
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 from urllib.parse import urljoin, urlsplit
 
 import attrs
@@ -21,6 +18,7 @@ from seedance_async.bodies import excerpt
 from seedance_async.credentials import is_loopback
 from seedance_async.errors import DownloadError, StorageError, TransportError
 from seedance_async.pacing import RetryPolicy
+from seedance_async.sink import DownloadedFile, Sink, Writing
 from seedance_async.supervisor import in_thread
 from seedance_async.transport import Stream, Transport
 
@@ -29,9 +27,6 @@ __all__ = ["DownloadRules", "DownloadedFile", "download", "refuse_url"]
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS: Final = 5
 _MAYBE_LATER: Final = frozenset({403, 404, 410})
-_BOXES: Final = frozenset(
-    b"ftyp styp moov mdat moof mfra sidx ssix free skip wide uuid meta pdin".split()
-)
 _NOT_VIDEO: Final = ("text/", "application/json", "application/xml", "application/xhtml")
 
 
@@ -56,21 +51,6 @@ class DownloadRules:
     timeout: float = 3600.0
 
 
-@attrs.frozen
-class DownloadedFile:
-    """A video on disk.
-
-    Attributes:
-        path: Where.
-        size: Bytes.
-        sha256: Hex digest.
-    """
-
-    path: Path
-    size: int
-    sha256: str
-
-
 def refuse_url(url: str, base_url: str, rules: DownloadRules) -> str | None:
     """Say why a video must not be fetched from `url`; None if it may be."""
     try:
@@ -90,86 +70,6 @@ def refuse_url(url: str, base_url: str, rules: DownloadRules) -> str | None:
     return f"the host {host} is not one of the service's; --allow-host or allow_hosts permits it"
 
 
-class _Sink:
-    """The `.part` file and its digest; its methods block and run in threads."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.size = 0
-        self.head = b""
-        self._file: BinaryIO | None = None
-        self._digest = hashlib.sha256()
-
-    def restart(self) -> None:
-        """Begin at the first byte."""
-        self.close()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self.path.open("wb")
-        self._digest = hashlib.sha256()
-        self.size = 0
-        self.head = b""
-
-    def write(self, chunk: bytes) -> None:
-        """Append."""
-        assert self._file is not None
-        self._file.write(chunk)
-        self._digest.update(chunk)
-        self.size += len(chunk)
-        if len(self.head) < 16:
-            self.head += chunk[: 16 - len(self.head)]
-
-    def finish(self, target: Path) -> DownloadedFile:
-        """Make it durable under its own name."""
-        assert self._file is not None
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self.close()
-        self.path.replace(target)
-        return DownloadedFile(target, self.size, self._digest.hexdigest())
-
-    def is_whole_mp4(self, promised: bool) -> bool:
-        """Tell whether the boxes of an MP4 end where the file ends; True for what is none.
-
-        Args:
-            promised: The size is the promised one; then a few bytes after the last box pass.
-        """
-        if self.head[4:8] != b"ftyp":
-            return True
-        assert self._file is not None
-        self._file.flush()
-        offset = 0
-        with self.path.open("rb") as file:
-            while offset < self.size:
-                file.seek(offset)
-                header = file.read(16)
-                if len(header) < 8:
-                    return promised  # else cut within a box's header
-                if header[4:8] not in _BOXES:
-                    return True  # no MP4 that we know, or something behind its end
-                size = int.from_bytes(header[:4])
-                if size == 1 and len(header) == 16:
-                    size = int.from_bytes(header[8:16])
-                elif size == 0:
-                    return True  # the last box reaches to the end, by definition
-                if size < 8:
-                    return False
-                offset += size
-        return offset == self.size
-
-    def close(self) -> None:
-        """Close the file, if open."""
-        file, self._file = self._file, None
-        if file is not None:
-            file.close()
-
-    def discard(self) -> None:
-        """Remove what is left of the `.part` file; a disk in trouble has been told of before."""
-        with contextlib.suppress(OSError):
-            self.close()
-        with contextlib.suppress(OSError):
-            self.path.unlink(missing_ok=True)
-
-
 async def download(
     transport: Transport, url: str, path: Path, rules: DownloadRules, retry: RetryPolicy
 ) -> DownloadedFile:
@@ -186,7 +86,7 @@ async def download(
         raise DownloadError(
             f"the video is not fetched from {url}: {refusal}", url=url, retryable=False
         )
-    sink = _Sink(path.with_name(path.name + ".part"))
+    sink = Sink(path.with_name(path.name + ".part"))
     fetch = _Fetch(transport, url, sink, rules)
     try:
         async with asyncio.timeout(rules.timeout):
@@ -237,7 +137,7 @@ class _Trouble:
 class _Fetch:
     """One video over several connections."""
 
-    def __init__(self, transport: Transport, url: str, sink: _Sink, rules: DownloadRules) -> None:
+    def __init__(self, transport: Transport, url: str, sink: Sink, rules: DownloadRules) -> None:
         self.url = url
         self.sink = sink
         self._transport = transport
@@ -277,10 +177,15 @@ class _Fetch:
             return total
         if total is not None and total > self._rules.max_bytes:
             return self._too_large()
-        async for chunk in stream.chunks():
-            if self.sink.size + len(chunk) > self._rules.max_bytes:
-                return self._too_large()
-            await in_thread(self.sink.write, chunk)
+        writing, size = Writing(self.sink), self.sink.size
+        try:
+            async for chunk in stream.chunks():
+                size += len(chunk)
+                if size > self._rules.max_bytes:
+                    return self._too_large()
+                await writing.put(chunk)
+        finally:
+            await writing.finish()  # also what came before a break: a Range goes on behind it
         return await self._judge(total)
 
     async def _place(self, stream: Stream) -> int | _Trouble | None:

@@ -6,8 +6,10 @@ Real sockets need the real clock, so the times here are real, and short.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
-from collections.abc import Awaitable, Callable, Coroutine
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
 
 import anyio
@@ -15,6 +17,7 @@ import pytest
 
 from seedance_async.download import DownloadedFile, DownloadRules, download
 from seedance_async.errors import StorageError
+from seedance_async.sink import Sink, Writing
 
 from .fileserver import QUICK, cut, mp4, run, whole
 from .misbehaving import Conversation, live, server, transport_to
@@ -68,6 +71,96 @@ def test_a_full_disk(size: int, path: Path) -> None:
     assert "No space left" in str(check_storage_error(path, mp4(size)))
     assert path.read_bytes() == b"old"
     assert os.listdir(path.parent) == ["fox.mp4"]  # noqa: PTH208  # names are what is compared
+
+
+class SlowSink(Sink):
+    """A disk that takes nothing until it is let go."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.reached = threading.Event()
+        self.let_go = threading.Event()
+        self.writes = 0
+
+    def write(self, chunks: Iterable[bytes]) -> None:
+        self.writes += 1
+        self.reached.set()
+        assert self.let_go.wait(10)
+        super().write(chunks)
+
+
+async def filled(sink: SlowSink, chunks: Sequence[bytes]) -> tuple[Writing, asyncio.Task[None]]:
+    """Put chunks in one after the other; return when the first is being written."""
+    sink.restart()
+    writing = Writing(sink)
+
+    async def put_all() -> None:
+        for chunk in chunks:
+            await writing.put(chunk)
+
+    task = asyncio.ensure_future(put_all())
+    await asyncio.get_running_loop().run_in_executor(None, sink.reached.wait)
+    return writing, task
+
+
+def test_the_network_goes_on_while_the_disk_writes(path: Path) -> None:
+    """What came meanwhile is written together, in order, and counts in the digest."""
+    chunks = [bytes([number]) * 1000 for number in range(200)]
+
+    async def main() -> None:
+        sink = SlowSink(path.with_name("fox.mp4.part"))
+        writing, task = await filled(sink, chunks)
+        await asyncio.wait_for(task, 10)  # although nothing is written yet
+        assert sink.size == 0
+        sink.let_go.set()
+        await writing.finish()
+        assert sink.writes == 2
+        file = sink.finish(path)
+        assert file.sha256 == hashlib.sha256(b"".join(chunks)).hexdigest()
+        assert path.read_bytes() == b"".join(chunks)
+
+    asyncio.run(main())
+
+
+def test_a_disk_that_is_far_behind_holds_the_network_up(path: Path) -> None:
+    """Memory stays bounded: a few megabytes a download."""
+
+    async def main() -> None:
+        sink = SlowSink(path.with_name("fox.mp4.part"))
+        writing, task = await filled(sink, [bytes(300_000)] * 100)
+        for _ in range(1000):
+            await asyncio.sleep(0)
+        assert not task.done()
+        assert sink.writes == 1
+        sink.let_go.set()
+        await task
+        await writing.finish()
+        assert sink.size == 30_000_000
+        sink.discard()
+
+    asyncio.run(main())
+
+
+def test_cancelled_it_leaves_no_thread_that_still_writes(path: Path) -> None:
+    """Else the file would be closed or removed under its hands."""
+
+    async def main() -> None:
+        sink = SlowSink(path.with_name("fox.mp4.part"))
+        writing, task = await filled(sink, [bytes(1000)] * 3)
+        await task
+        ending = asyncio.ensure_future(writing.finish())
+        await asyncio.sleep(0)
+        ending.cancel()
+        await asyncio.sleep(0.01)
+        assert not ending.done()
+        sink.let_go.set()
+        await asyncio.wait({ending})
+        assert ending.cancelled()
+        assert sink.size == 1000
+        sink.discard()
+        assert not list(path.parent.iterdir())
+
+    asyncio.run(main())
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")

@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any, get_args, get_overloads
 
 import attrs
+import pytest
 
 import seedance_async
 
 SNAPSHOT = Path(__file__).with_name("public_api.txt")
 HEAVY = ["aiohttp.web", "cyclopts", "rich", "jsonschema", "imagesize", "seedance_async.simulator"]
+FOR_A_SESSION = ["aiohttp", "sqlite3"]
 SPECIAL = {"__init__", "__await__", "__aiter__", "__anext__", "__aenter__", "__aexit__"}
 
 
@@ -137,15 +139,40 @@ def test_all_is_what_the_door_imports() -> None:
     assert public - modules <= set(names), "imported at the door, but not in `__all__`"
 
 
-def test_importing_the_package_brings_nothing_heavy_or_extra() -> None:
-    """Without extras it imports; no server, command line, schema validator or simulator comes."""
-    code = "import sys, seedance_async; print(*sys.modules)"
+def _loaded(statement: str) -> set[str]:
+    """Return the modules that a fresh process has after a statement."""
+    return _printed(f"{statement}; import sys; print(*sys.modules)")
+
+
+def _printed(code: str) -> set[str]:
+    """Return the words that a fresh process prints."""
     output = subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True
     )
-    loaded = set(output.stdout.split())
+    return set(output.stdout.split())
+
+
+def test_importing_the_package_brings_nothing_but_its_names() -> None:
+    """What an app does not use costs it no time when it starts."""
+    loaded = _loaded("import seedance_async")
+    ours = {name for name in loaded if name.startswith("seedance_async")}
+    assert ours == {"seedance_async", "seedance_async.__about__"}
+    assert not loaded.intersection([*HEAVY, *FOR_A_SESSION, "attrs", "asyncio", "cattrs", "ssl"])
+
+
+def test_importing_a_session_brings_no_http_no_database_and_no_extra() -> None:
+    """Without extras it imports; aiohttp comes when a session is opened."""
+    loaded = _loaded("from seedance_async import Session")
     assert "seedance_async.session" in loaded
-    assert not loaded.intersection(HEAVY)
+    assert not loaded.intersection([*HEAVY, *FOR_A_SESSION])
+
+
+def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
+    """The door opens for the names in `__all__` alone, and `dir` tells them before their use."""
+    with pytest.raises(AttributeError, match="no attribute 'Sesion'"):
+        seedance_async.Sesion  # type: ignore[attr-defined]  # noqa: B018
+    told = _printed("import seedance_async; print(*dir(seedance_async))")
+    assert set(seedance_async.__all__) <= told
 
 
 if __name__ == "__main__":

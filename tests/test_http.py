@@ -343,7 +343,11 @@ def test_slow_bodies() -> None:
 
 @pytest.mark.parametrize(
     ("body", "complete"),
-    [(b"no gzip", False), (gzip.compress(b"{}", mtime=0), True), (gzip.compress(b"{}", mtime=0)[:5], True)],
+    [
+        (b"no gzip", False),
+        (gzip.compress(b"{}", mtime=0), True),
+        (gzip.compress(b"{}", mtime=0)[:5], True),
+    ],
 )
 def test_encodings_that_nobody_asked_for(body: bytes, complete: bool) -> None:
     """A gzip body is read, or incomplete, or empty where aiohttp sees no cut; it never raises."""

@@ -162,13 +162,16 @@ def accept(connection: sqlite3.Connection, key: str, request_id: str, at: float)
 def _accept(
     connection: sqlite3.Connection, key: str, row: _Row, request_id: str, at: float | None
 ) -> None:
-    owner = connection.execute(SQL["owner"], (request_id,)).fetchone()
-    if owner is not None:
+    try:
+        connection.execute(SQL["accept_attempt"], (request_id, at, row.attempt))
+    except sqlite3.IntegrityError:
+        owner = connection.execute(SQL["owner"], (request_id,)).fetchone()
+        if owner is None:
+            raise
         raise IdTakenError(
             f"job {request_id} belongs to row {owner[0]!r} (attempt {owner[1]}), so it cannot "
             f"be that of row {key!r}: check the id"
-        )
-    connection.execute(SQL["accept_attempt"], (request_id, at, row.attempt))
+        ) from None
     connection.execute(SQL["set_row_state"], (RowState.SUBMITTED.value, row.id))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
@@ -81,6 +81,11 @@ class Ledger(LedgerReader):
         self._clock = clock
         self._staging = Staging(path.parent, path)
         self._estimates: dict[str, int] = {}
+
+    @property
+    def commits(self) -> tuple[int, int]:
+        """How many commits were made since it was opened, and how many are acknowledged."""
+        return self._writer.commits, self._writer.acknowledged
 
     @classmethod
     async def open(
@@ -384,9 +389,9 @@ class Ledger(LedgerReader):
         """Return what was noted last."""
         return (await self._ask(read_meta)).get("results")
 
-    async def _write(self, work: Work[T]) -> T:
+    def _write(self, work: Work[T]) -> Awaitable[T]:
         self.touched = True
-        return await self._writer.write(work)
+        return self._writer.write(work)
 
 
 def _missing(folder: Path, files: Iterable[tuple[str, str, int]]) -> list[str]:

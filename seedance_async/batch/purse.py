@@ -93,12 +93,15 @@ class Purse:
 
         A cost above the estimate raises what is set aside for all others of the same shape.
         """
+        before = self._account.estimate(reservation.shape)
         if isinstance(outcome, Succeeded | Failed | Cancelled):
             succeeded = isinstance(outcome, Succeeded)
             self._account.settle(reservation, outcome.cost_usd, succeeded=succeeded)
         if not reservation.open:
             self._open.discard(reservation)
         estimate = self._account.estimate(reservation.shape)
+        if estimate is None or estimate == before:
+            return  # as nearly always; to go through all that is open costs more than the rest
         for other in self._open:
-            if estimate is not None and other.shape == reservation.shape:
+            if other.shape == reservation.shape:
                 self._account.raise_to(other, estimate)

@@ -4,7 +4,8 @@ The event loop only puts changes into a queue, and wakes the writer when all of 
 asked. What comes during a commit waits for the next one, so that a change is durable after at most
 two commits. No time is spent lingering: the waiters of one commit wake in the same iteration, so
 their next changes arrive together anyway (measured with 4, 50 and 200 writers: a linger of 0.2 ms
-costs a half, a sixth and nothing of the rate, one of 1 ms more).
+costs a half, a sixth and nothing of the rate, one of 1 ms more; over whole batches of 50 and 200 in
+flight 1 and 3 ms saved no CPU).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import queue
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -67,6 +68,9 @@ class Writer:
         self._open = False
         self._connection: sqlite3.Connection | None = None
         self.commits = 0
+        """How many were made, in the writer's thread."""
+        self.acknowledged = 0
+        """How many of them the loop has told those who wait."""
         # A daemon: a loop that died without closing must not keep the process alive.
         self._thread = threading.Thread(target=self._run, name="seedance_async ledger", daemon=True)
         hold_while: Callable[[Callable[[], bool]], None] | None
@@ -93,7 +97,7 @@ class Writer:
             await self.aclose()
             raise
 
-    async def write(self, work: Work[T]) -> T:
+    def write(self, work: Work[T]) -> Coroutine[Any, Any, T]:
         """Return what `work` returns, once its changes are on disk.
 
         Cancelled, it waits until it is known whether they are, then passes that on.
@@ -101,7 +105,7 @@ class Writer:
         Raises:
             LedgerError: They are not: the disk or `work` refused. Others are not affected.
         """
-        return await self._put(work, alone=False)
+        return self._put(work, alone=False)
 
     async def alone(self, work: Work[T]) -> T:
         """Run long work that begins and commits its own transactions."""
@@ -136,8 +140,9 @@ class Writer:
         self._calling = False
         self._calls.put(True)
 
-    def _acknowledge(self, batch: _Batch) -> None:
+    def _acknowledge(self, batch: _Batch, commits: int) -> None:
         """Resolve all waiters of a commit, in the loop's thread."""
+        self.acknowledged = commits
         self._pending -= len(batch)
         for change in batch:
             change.acknowledged = True
@@ -166,7 +171,7 @@ class Writer:
             return
         self._do(batch)
         with suppress(RuntimeError):  # the loop is closed: nobody waits
-            self._loop.call_soon_threadsafe(self._acknowledge, batch)
+            self._loop.call_soon_threadsafe(self._acknowledge, batch, self.commits)
 
     def _do(self, batch: _Batch) -> None:
         together: _Batch = []

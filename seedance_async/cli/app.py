@@ -18,7 +18,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from seedance_async.__about__ import __version__
 from seedance_async.cli.exits import CommandError, Exit, exit_code, hint
-from seedance_async.cli.terminal import tell
+from seedance_async.cli.terminal import help_console, tell
 from seedance_async.credentials import TOKEN_VARIABLES, CredentialsWarning, find_token
 from seedance_async.errors import SeedanceError
 from seedance_async.models import RequestAdvice
@@ -48,12 +48,15 @@ _HELP: Final = (
     "Begin with `seedance-async demo`, which needs no token."
 )
 
+_HELP_FLAGS: Final = frozenset({"--help", "-h", "--version"})
+
 
 def make_app(chosen: str | None) -> App:
     """Return the command line; no command's file is imported yet, the chosen one's will be."""
     app = App(
         name="seedance-async",
         help=_HELP,
+        console=help_console(),
         version=__version__,
         help_format="plaintext",
         result_action="return_value",
@@ -93,7 +96,7 @@ def _run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         # Whoever read stdout has gone; Python would complain again when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.UNWRITABLE
+        return Exit.OK if _asks_for_help(arguments) else Exit.UNWRITABLE
     except ModuleNotFoundError:
         raise
     except OSError as error:
@@ -103,6 +106,11 @@ def _run(arguments: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001  the last line of defence says how to report
         return _fail_by_bug(error)
     return code if isinstance(code, int) else Exit.OK
+
+
+def _asks_for_help(arguments: Sequence[str]) -> bool:
+    """Tell whether a reader that has seen enough, such as `head`, has seen what it wanted."""
+    return not arguments or not _HELP_FLAGS.isdisjoint(arguments)
 
 
 def _fail(text: str, code: Exit) -> int:

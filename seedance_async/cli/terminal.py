@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-__all__ = ["console", "is_live", "print_json", "tell"]
+__all__ = ["console", "help_console", "is_live", "print_json", "tell"]
 
 
 def is_live() -> bool:
@@ -33,6 +33,11 @@ def console(*, stderr: bool = True) -> Console:
         return _Console(stderr=stderr)
     # A pipe has no width: each line and row stays whole, for grep.
     return _Console(stderr=stderr, force_terminal=False, width=1000)
+
+
+def help_console() -> Console:
+    """Return a console on stdout for help: it has a width everywhere; `| head` is no failure."""
+    return _Console()
 
 
 def tell(text: str, *, label: str = "", style: str = "", on: Console | None = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import sqlite3
 import threading
 from collections.abc import Callable, Coroutine
@@ -241,9 +242,9 @@ def test_cancelled_between_the_commit_and_the_waking_it_does_not_hang(tmp_path: 
         await asyncio.sleep(0)
         original = writer._acknowledge
 
-        def cancel_first(batch: Any) -> None:
+        def cancel_first(batch: Any, commits: int) -> None:
             task.cancel()
-            original(batch)
+            original(batch, commits)
 
         writer._acknowledge = cancel_first  # type: ignore[method-assign]
         done, _ = await asyncio.wait({task}, timeout=10)
@@ -294,3 +295,38 @@ def test_virtual_time_waits_for_the_disk(tmp_path: Path) -> None:
         assert loop.time() == 0
 
     on_writer(tmp_path / "db", main)
+
+
+@pytest.mark.parametrize("turns", [1, 8])
+def test_of_200_writers_fifty_share_a_commit_and_none_waits_for_a_third(
+    turns: int, tmp_path: Path
+) -> None:
+    """In step; and where each lets the loop turn as often as it likes before its next change."""
+    chance = random.Random(7)
+    asked: dict[Work[None], int] = {}
+    delays: list[int] = []
+
+    async def main(writer: Writer) -> None:
+        acknowledge = writer._acknowledge
+
+        def acknowledged(batch: Any, commits: int) -> None:
+            delays.extend(commits - asked[change.work] for change in batch)
+            acknowledge(batch, commits)
+
+        writer._acknowledge = acknowledged  # type: ignore[method-assign]
+
+        async def write(number: int) -> None:
+            for time in range(3):
+                for _ in range(chance.randrange(turns)):
+                    await asyncio.sleep(0)
+                work = word(f"{number}, {time}")
+                asked[work] = writer.commits
+                await writer.write(work)
+
+        before = writer.commits
+        await asyncio.gather(*(write(number) for number in range(200)))
+        assert turns > 1 or writer.commits - before == 3
+
+    on_writer(tmp_path / "db", main)
+    assert len(delays) == 600
+    assert set(delays) <= {1, 2}

@@ -20,7 +20,7 @@ from seedance_async import http as our_http
 from seedance_async.batch import changes, lock, results, staging
 from seedance_async.batch.ledger import Ledger
 from seedance_async.bodies import Answer
-from seedance_async.download import _Sink
+from seedance_async.sink import Sink
 from tests.torture.failing import Disk
 
 __all__ = ["Points", "Say", "each_write", "install", "key_of", "tell_of_posts"]
@@ -95,7 +95,7 @@ def install(points: Points, checkpoint_pages: int | None) -> None:
     points.around(staging.Staging, "clear", "clearing the staging file")
     points.around(lock.FolderLock, "_take", "taking the lock")
     points.around(results._Draft, "write", "writing lines")
-    points.around(_Sink, "write", "writing a piece of a video")
+    points.around(Sink, "write", "writing a piece of a video")
     points.around(Path, "replace", lambda _path, target: f"renaming {_kind(target)}")
     _install_posts(points)
 

@@ -38,13 +38,13 @@ class Attempt:
         return self.state not in {"planned", "not_billed"} and not self.refused
 
     def settled(self) -> int:
-        if self.cost is not None:
+        if self.paid() and self.cost is not None:
             return self.cost
         return ESTIMATE if self.state == "succeeded" else 0
 
     def reserved(self) -> int:
-        released = self.state in {"planned", "not_billed", "succeeded"}
-        return 0 if released or self.refused or self.cost is not None else ESTIMATE
+        known = self.state == "succeeded" or self.cost is not None
+        return ESTIMATE if self.paid() and not known else 0
 
 
 @attrs.define

@@ -1,0 +1,35 @@
+"""What a run sets aside for its rows, as the first bills come."""
+
+from __future__ import annotations
+
+import pytest
+
+from seedance_async import Budget, Output, Succeeded
+from seedance_async.batch.purse import Purse
+from seedance_async.budget import Account, Reservation
+from seedance_async.models import shape
+from tests.session.scene import fox
+
+
+def ended(cost: float | None) -> Succeeded:
+    url = "https://example.runcomfy.net/fox.mp4"
+    return Succeeded(request_id="fox", video_url=url, output=Output(url), cost_usd=cost)
+
+
+@pytest.mark.parametrize(
+    ("cost", "reserved"),
+    [(0.40, 2 * 400_000), (0.25, 2 * 250_000), (0.10, 2 * 250_000), (None, 2 * 250_000)],
+    ids=["dearer", "as said", "cheaper", "unknown"],
+)
+def test_a_dearer_video_raises_what_is_set_aside_for_all_others_of_its_shape(
+    cost: float | None, reserved: int
+) -> None:
+    """And nothing else moves it: neither a cheaper bill nor the same again."""
+    purse = Purse(Account(Budget(usd=100, price_per_video=0.25)), None)
+    found = [purse.reserve(shape(fox(number))) for number in range(5)]
+    other = purse.reserve(shape(fox(duration=12)))
+    rows = [one for one in [*found, other] if isinstance(one, Reservation)]
+    assert len(rows) == 6
+    for row in rows[:3]:
+        purse.settle(row, ended(cost))
+    assert purse.reserved == reserved + 250_000  # two of the shape, and the longer one
