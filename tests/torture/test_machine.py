@@ -48,6 +48,9 @@ keys = st.sampled_from(KEYS)
 aims = st.integers(0, 11)
 """Two thirds at a row that stands where the word belongs, one third at any: see `aim`."""
 costs = st.sampled_from([None, 0.0, 0.25])
+attempts = st.tuples(
+    aims, st.sampled_from([*ENDS, "succeeded", "in doubt", "in doubt", "refused"]), costs
+)
 ids = st.sampled_from(["new", "new", "new", "own", "given"])
 lines = st.tuples(keys, st.sampled_from([0, 0, 0, 1]))
 manifests = st.lists(lines, max_size=5) | st.permutations([(key, 0) for key in KEYS])
@@ -80,12 +83,14 @@ class LedgerMachine(RuleBasedStateMachine):
         self.crashes = 0
         self.last_id = 0
 
-    @initialize(origin=st.sampled_from([ORIGIN, ORIGIN, SIMULATOR]), manifest=manifests)
-    def begin(self, origin: str, manifest: list[Line]) -> None:
+    @initialize(origin=st.sampled_from([ORIGIN, ORIGIN, SIMULATOR]), past=st.lists(attempts))
+    def begin(self, origin: str, past: list[tuple[int, str, float | None]]) -> None:
         self.origin = origin
         self.twin = Twin(simulated=origin == SIMULATOR)
         self.ledger = self.do(opened(self.folder, origin))
-        self.another_manifest(manifest, skip=True)
+        self.another_manifest([(key, 0) for key in KEYS], skip=False)
+        for attempt in past:
+            self.an_attempt(*attempt)
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(work)
@@ -144,12 +149,11 @@ class LedgerMachine(RuleBasedStateMachine):
             case _:
                 getattr(self, word)(key)
 
-    @rule(
-        at=aims,
-        end=st.sampled_from([*ENDS, "succeeded", "in doubt", "in doubt", "refused"]),
-        cost=costs,
-    )
-    def a_whole_attempt(self, at: int, end: str, cost: float | None) -> None:
+    @rule(attempt=attempts)
+    def a_whole_attempt(self, attempt: tuple[int, str, float | None]) -> None:
+        self.an_attempt(*attempt)
+
+    def an_attempt(self, at: int, end: str, cost: float | None) -> None:
         key = self.aim(at, "planned")
         self.submitting(key)
         if end == "in doubt":
