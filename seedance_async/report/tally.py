@@ -170,9 +170,13 @@ class Tally:
         }
 
     def _span(self, job: int) -> Span:
-        """Return from when to when a job was in flight; until the last news if it is not over."""
+        """Return from when to when a job was in flight, as far as the ledger knows.
+
+        One that is tracked counts until the last news, one that timed out until its acceptance.
+        """
         start = self._submitted[job]
-        end = self._finished[job] or self._latest
+        tracked = _STATES[self._of_state[job]] is RowState.SUBMITTED
+        end = self._finished[job] or (self._latest if tracked else 0.0)
         return start, max(start, self._accepted[job], end)
 
     def _spans(self) -> Iterator[Span]:

@@ -131,7 +131,15 @@ def test_the_sums_are_those_of_the_ledger(tmp_path: Path) -> None:
     assert sums["answer"]["p50"] == pytest.approx(1.5)
     assert sums["run"]["least"] == pytest.approx(29.5)
     assert sum(group["spread"]["count"] for group in facts["runs"]["groups"]) == 39
-    assert len(facts["timeline"]["bars"]) == facts["timeline"]["jobs"] == 54
+    bars = facts["timeline"]["bars"]
+    assert len(bars) == facts["timeline"]["jobs"] == 54
+    ends = {
+        state: {end - start for _, s, _, start, _, end in bars if s == state}
+        for _, state, *_ in bars
+    }
+    assert ends["timed_out"] == {1.5}
+    assert max(ends["succeeded"]) <= 90.0
+    assert all(start <= accepted <= end for *_, start, accepted, end in bars)
 
 
 def test_many_rows_are_left_out_and_counted(

@@ -11,7 +11,7 @@ const showTip = (event, text) => {
 const hideTip = () => (tip.hidden = true);
 
 const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400];
-const stepFor = (seconds, room) => STEPS.find((step) => (seconds / step) * 76 <= room) ?? 86400 * Math.ceil(seconds / 86400 / 6);
+const stepFor = (seconds, room) => STEPS.find((step) => (seconds / step) * 96 <= room) ?? 86400 * Math.ceil(seconds / 86400 / 6);
 
 /** Return where a time of the timeline is drawn: quiet hours between two spells are cut out. */
 const timeScale = (spells, room) => {
@@ -35,14 +35,15 @@ const timeTicks = ({ parts, place, scale }, height) =>
   parts.flatMap(({ start, end, x }) => {
     const room = (end - start) * scale;
     const step = stepFor(end - start, room);
+    const format = step < 60 ? exactClock : step < 43_200 ? clock : day;
     const from = facts.timeline.start + start;
     const offset = new Date(from * 1000).getTimezoneOffset() * 60;
     const found = [];
     for (let tick = Math.ceil((from - offset) / step) * step + offset; tick <= facts.timeline.start + end; tick += step) {
       const where = place(tick - facts.timeline.start);
-      const word = at(step < 60 ? exactClock : clock, tick);
+      const word = at(format, tick);
       found.push(svg("line", { x1: where, x2: where, y1: 0, y2: height, class: "rule" }));
-      if (where - x < room - 30 || found.length < 2) {
+      if (where - x < room - 60) {
         found.push(svg("text", { x: where + 3, y: height + 14, class: "label" }, word));
       }
     }
@@ -73,7 +74,7 @@ const timelineBars = ({ place }, bars, thick) =>
     const [x, middle, right] = [place(start), place(accepted), place(end)];
     const y = lane * thick;
     const high = Math.max(1, thick - (thick > 4 ? 1.5 : 0.4));
-    const sent = svg("rect", { x, y, width: Math.max(0.4, middle - x), height: high, class: "sent", "data-bar": index });
+    const sent = middle - x < 0.5 ? null : svg("rect", { x, y, width: Math.max(0.4, middle - x), height: high, class: "sent", "data-bar": index });
     const ran = svg("rect", {
       x: middle,
       y,
@@ -83,7 +84,7 @@ const timelineBars = ({ place }, bars, thick) =>
       class: `job tone-${toneOf(state === "succeeded" ? "downloaded" : state)}`,
       "data-bar": index,
     });
-    return [sent, ran];
+    return sent === null ? [ran] : [sent, ran];
   });
 
 const drawTimeline = (holder) => {
@@ -97,9 +98,9 @@ const drawTimeline = (holder) => {
   const high = used * thick;
   const curve = svg(
     "svg",
-    { width: room, height: CURVE + 20, viewBox: `0 -16 ${room} ${CURVE + 20}`, role: "img", "aria-label": `Jobs in flight over time, ${one.format(most)} at most on average` },
+    { width: room, height: CURVE + 20, viewBox: `0 -16 ${room} ${CURVE + 20}`, role: "img", "aria-label": `Jobs in flight over time, ${few(most)} at most on average` },
     levelPaths(scale, levels, most, CURVE),
-    svg("text", { x: 0, y: -5, class: "label" }, `${one.format(most)} jobs in flight`),
+    svg("text", { x: 0, y: -5, class: "label" }, `${few(most)} jobs in flight`),
   );
   const chart = svg(
     "svg",
@@ -125,7 +126,7 @@ const timelineNote = ({ every, jobs, spells }) =>
     "Each bar is a job: its beginning in grey is the submission, the rest queue and run, in its colour of state.",
     every > 1 ? `Of ${many(jobs, "job")} one in ${number.format(every)} is drawn; the curve counts all.` : null,
     spells.length > 1 ? `Quiet times between ${number.format(spells.length)} spells of work are cut out.` : null,
-    "A job counts from its submission until its end was known, or until the last news of the batch.",
+    "A job that is not over is drawn until the last news, one that timed out until its acceptance.",
     "The ledger does not know where the queue ended and the run began, nor how long downloads took.",
   ]
     .filter(Boolean)

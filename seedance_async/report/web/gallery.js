@@ -61,10 +61,11 @@ const gallery = (() => {
     const first = Math.max(0, Math.floor((top - OVERSCAN) / (height + GAP))) * columns;
     const last = Math.min(found.length, Math.ceil((top + innerHeight + OVERSCAN) / (height + GAP)) * columns);
     for (const [place, item] of shown) {
-      const inside = place >= first && place < last;
+      const inside = (place >= first && place < last) || place === active;
       if (!inside && !item.card.contains(document.activeElement)) drop(place);
     }
     for (let place = first; place < last; place += 1) if (!shown.has(place)) add(place);
+    if (active < found.length && !shown.has(active)) add(active); // Tab always finds a card
     previews.soon();
   };
 
@@ -82,13 +83,12 @@ const gallery = (() => {
 
   const reach = (place) => {
     if (shown.has(active)) setReach(shown.get(active), "-1");
-    active = Math.min(Math.max(place, 0), found.length - 1);
+    active = Math.max(0, Math.min(place, found.length - 1));
     if (shown.has(active)) setReach(shown.get(active), "0");
   };
 
   const focus = (place) => {
     reach(place);
-    if (active < 0) return;
     const y = grid.getBoundingClientRect().top + Math.floor(active / columns) * (height + GAP);
     const bar = byId("toolbar").offsetHeight + 12;
     if (y < bar) scrollBy(0, y - bar);

@@ -34,9 +34,9 @@ const tiles = (sums) => {
     found.push(
       tile(
         "Throughput",
-        `${rate < 100 ? one.format(rate) : number.format(rate)} / ${word}`,
+        `${few(rate)} / ${word}`,
         "videos, while jobs were in flight",
-        `${one.format(sums.mean_in_flight)} in flight on average, ${number.format(sums.peak_in_flight)} at most`,
+        `${few(sums.mean_in_flight)} in flight on average, ${number.format(sums.peak_in_flight)} at most`,
       ),
     );
   }

@@ -7,6 +7,9 @@ const day = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium" });
 const clock = new Intl.DateTimeFormat("en-GB", { timeStyle: "short" });
 const exactClock = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
 
+/** A number that needs no fractions once it is great. */
+const few = (amount) => (amount < 100 ? one : number).format(amount);
+
 const at = (format, seconds) => format.format(new Date(seconds * 1000));
 const usd = (amount) => {
   const text = amount.toFixed(6).replace(/0+$/, "");
@@ -19,7 +22,9 @@ const took = (seconds) => {
   const whole = Math.round(seconds);
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`;
   const minutes = Math.round(seconds / 60);
-  return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 48) return `${hours} h ${String(minutes % 60).padStart(2, "0")} min`;
+  return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 };
 const size = (bytes) => {
   if (bytes < 1e6) return `${one.format(bytes / 1e3)} kB`;
