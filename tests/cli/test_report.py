@@ -96,6 +96,8 @@ def test_a_page_that_fails_changes_no_exit_code(
     assert batch() == 0
     said = capsys.readouterr()
     assert "the page of the batch was not written" in said.err
+    assert ("ZeroDivisionError" if trouble == "bug" else "cannot write run/report.html") in said.err
+    assert "LedgerError" not in said.err
     assert "    page:" not in said.err
     assert said.out == "run/results.jsonl\n"
 

@@ -7,9 +7,7 @@ const term = (word, ...values) => [el("dt", {}, word), el("dd", {}, ...values)];
 const copied = (text, label) => [foreign("span", text, { class: "mono" }), " ", copyButton(text, label)];
 const webLink = (url) =>
   /^https?:\/\//i.test(url)
-    ? foreign("span", "", {}).appendChild(
-        el("a", { href: url, rel: "noopener noreferrer", target: "_blank" }, url),
-      ).parentNode
+    ? foreign("a", url, { href: url, rel: "noopener noreferrer", target: "_blank" })
     : foreign("span", url);
 
 const asked = (row) =>
