@@ -17,6 +17,8 @@ __all__ = [
     "ConflictKind",
     "Derive",
     "Doubt",
+    "FullRow",
+    "KnownJob",
     "Money",
     "OpenJob",
     "PlanSummary",
@@ -232,6 +234,48 @@ class RowEntry:
     attempts: int
     error: ErrorInfo | None
     submitted_at: float | None
+    finished_at: float | None
+
+
+@attrs.frozen
+class FullRow:
+    """A row with all that was asked for, for people to look at.
+
+    Attributes:
+        number: The ledger's own number of the row.
+        input_json: The input.
+        estimate: Micro-dollars that the current attempt was reckoned at; None: not known.
+        accepted_at: When its job was accepted, in wall-clock seconds.
+        entry: What a result says of it.
+    """
+
+    number: int
+    input_json: str
+    estimate: int | None
+    accepted_at: float | None
+    entry: RowEntry
+
+
+@attrs.frozen
+class KnownJob:
+    """An attempt that was accepted; times in wall-clock seconds, money in micro-dollars.
+
+    Attributes:
+        row: The number of its row.
+        model_id: The full id.
+        resolution: What was asked for, such as 480p; None: the input does not say.
+        state: Of the attempt, which may not be the row's last.
+        finished_at: When its end became known; None: it is not.
+    """
+
+    row: int
+    model_id: str
+    resolution: str | None
+    state: RowState = attrs.field(converter=RowState)
+    estimate: int | None
+    cost: int | None
+    submitted_at: float
+    accepted_at: float
     finished_at: float | None
 
 

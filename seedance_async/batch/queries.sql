@@ -245,6 +245,31 @@ FROM row r LEFT JOIN attempt a ON a.id = r.attempt
 WHERE r.line IS NULL AND r.id > ?
 ORDER BY r.id LIMIT ?
 
+-- name: full_listed
+SELECT r.line, r.id, r.input, a.estimate, a.accepted_at, r.key, r.line, r.model_id, r.state,
+  a.request_id, a.video_url, r.file, r.bytes, r.sha256, a.cost, r.attempts - (a.state IS 'planned'),
+  a.error_kind, a.error_code, a.error_message, r.download_error, a.submitted_at, a.finished_at
+FROM row r LEFT JOIN attempt a ON a.id = r.attempt
+WHERE r.line > ?
+ORDER BY r.line LIMIT ?
+
+-- name: full_gone
+SELECT r.id, r.id, r.input, a.estimate, a.accepted_at, r.key, r.line, r.model_id, r.state,
+  a.request_id, a.video_url, r.file, r.bytes, r.sha256, a.cost, r.attempts - (a.state IS 'planned'),
+  a.error_kind, a.error_code, a.error_message, r.download_error, a.submitted_at, a.finished_at
+FROM row r LEFT JOIN attempt a ON a.id = r.attempt
+WHERE r.line IS NULL AND r.id > ?
+ORDER BY r.id LIMIT ?
+
+-- Attempts that were taken back, or that died with their simulator, are no jobs any more.
+-- name: known_jobs
+SELECT a.id, a.row, r.model_id,
+  CASE WHEN json_valid(r.input) THEN json_extract(r.input, '$.resolution') END,
+  a.state, a.estimate, a.cost, a.submitted_at, a.accepted_at, a.finished_at
+FROM attempt a JOIN row r ON r.id = a.row
+WHERE a.accepted_at IS NOT NULL AND a.state NOT IN ('planned', 'not_billed') AND a.id > ?
+ORDER BY a.id LIMIT ?
+
 -- name: row_of_key
 SELECT r.id, r.key, r.line, r.model_id, r.state, a.request_id, a.video_url, r.file, r.bytes,
   r.sha256, a.cost, r.attempts - (a.state IS 'planned'), a.error_kind, a.error_code,

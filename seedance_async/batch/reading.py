@@ -18,6 +18,8 @@ import attrs
 from seedance_async.batch.edges import RowState
 from seedance_async.batch.entries import (
     Doubt,
+    FullRow,
+    KnownJob,
     Money,
     OpenJob,
     PlannedRow,
@@ -258,6 +260,17 @@ class LedgerReader:
         for query in (SQL["rows_listed"], SQL["rows_gone"]):
             async for _, *found in self._pages(query):
                 yield _entry(found)
+
+    async def full_rows(self) -> AsyncIterator[FullRow]:
+        """Stream what `rows` streams, with what was asked for."""
+        for query in (SQL["full_listed"], SQL["full_gone"]):
+            async for _, number, given, estimate, accepted_at, *found in self._pages(query):
+                yield FullRow(number, given, estimate, accepted_at, _entry(found))
+
+    async def known_jobs(self) -> AsyncIterator[KnownJob]:
+        """Stream the accepted attempts of all rows, in the order of their submission."""
+        async for _, *found in self._pages(SQL["known_jobs"]):
+            yield KnownJob(*found)
 
     async def row(self, key: str) -> RowEntry | None:
         """Return one row."""

@@ -30,10 +30,13 @@ __all__ = [
     "INVALID",
     "RESULTS",
     "ResultCounts",
+    "bad_lines",
     "result_of",
     "results",
+    "what_is_wrong",
     "write_lines",
     "write_results",
+    "write_text",
 ]
 
 RESULTS: Final = "results.jsonl"
@@ -89,19 +92,19 @@ async def results(reader: LedgerReader) -> AsyncIterator[dict[str, object]]:
     Raises:
         LedgerError: The ledger cannot be read.
     """
-    bad_lines = _bad_lines(reader)
-    bad = await anext(bad_lines, None)
+    lines = bad_lines(reader)
+    bad = await anext(lines, None)
     async for entry in reader.rows():
         while bad is not None and (entry.line is None or bad[0].line < entry.line):
             yield _result_of_invalid(bad)
-            bad = await anext(bad_lines, None)
+            bad = await anext(lines, None)
         yield result_of(entry)
     while bad is not None:
         yield _result_of_invalid(bad)
-        bad = await anext(bad_lines, None)
+        bad = await anext(lines, None)
 
 
-async def _bad_lines(reader: LedgerReader) -> AsyncIterator[list[RowProblem]]:
+async def bad_lines(reader: LedgerReader) -> AsyncIterator[list[RowProblem]]:
     """Stream the problems of each line together."""
     found: list[RowProblem] = []
     async for problem in reader.invalid():
@@ -136,9 +139,6 @@ def result_of(entry: RowEntry) -> dict[str, object]:
 
 def _result_of_invalid(problems: Sequence[RowProblem]) -> dict[str, object]:
     """Return what is told of a line that was left out, given all that is wrong with it."""
-    told = [_sentence(problem) for problem in problems[:_MOST_RULES]]
-    if len(problems) > _MOST_RULES:
-        told.append(f"and {len(problems) - _MOST_RULES} more")
     return {
         "key": problems[0].key,
         "line": problems[0].line,
@@ -151,10 +151,18 @@ def _result_of_invalid(problems: Sequence[RowProblem]) -> dict[str, object]:
         "sha256": None,
         "cost_usd": None,
         "attempts": 0,
-        "error": _error("InvalidRow", None, "; ".join(told)),
+        "error": _error("InvalidRow", None, what_is_wrong(problems)),
         "submitted_at": None,
         "finished_at": None,
     }
+
+
+def what_is_wrong(problems: Sequence[RowProblem]) -> str:
+    """Return in one text what is wrong with a line."""
+    told = [_sentence(problem) for problem in problems[:_MOST_RULES]]
+    if len(problems) > _MOST_RULES:
+        told.append(f"and {len(problems) - _MOST_RULES} more")
+    return "; ".join(told)
 
 
 def _error(kind: str, code: int | None, message: str) -> dict[str, object]:
@@ -197,16 +205,41 @@ async def write_lines(
     Raises:
         LedgerError: It cannot be written.
     """
-    draft = _Draft(path)
+    await write_text(path, _pages(records), then=then)
+
+
+async def _pages(records: AsyncIterator[Mapping[str, object]]) -> AsyncIterator[str]:
     page: list[Mapping[str, object]] = []
+    async for record in records:
+        page.append(record)
+        if len(page) == _PAGE:
+            yield await in_thread(_lines, page)
+            page = []
+    yield _lines(page)
+
+
+def _lines(records: Sequence[Mapping[str, object]]) -> str:
+    return "".join(f"{_encode(record)}\n" for record in records)
+
+
+async def write_text(path: Path, parts: AsyncIterator[str], *, then: str) -> None:
+    """Replace a file by text in parts, as a whole or not at all.
+
+    Cancelled, it leaves the old file as it was.
+
+    Args:
+        path: The file; its folder is there.
+        parts: Each is in memory alone.
+        then: What to do after the disk was set right, as the last clause of the error.
+
+    Raises:
+        LedgerError: It cannot be written.
+    """
+    draft = _Draft(path)
     try:
         await in_thread(draft.open)
-        async for record in records:
-            page.append(record)
-            if len(page) == _PAGE:
-                await in_thread(draft.write, page)
-                page = []
-        await in_thread(draft.write, page)
+        async for part in parts:
+            await in_thread(draft.write, part)
         await in_thread(draft.finish)
     except OSError as error:
         raise LedgerError(
@@ -234,10 +267,9 @@ class _Draft:
                 if now - other.stat().st_mtime > _ABANDONED:
                     other.unlink(missing_ok=True)
 
-    def write(self, records: Sequence[Mapping[str, object]]) -> None:
+    def write(self, text: str) -> None:
         """Append."""
         assert self._file is not None
-        text = "".join(f"{_encode(record)}\n" for record in records)
         self._file.write(text.encode("utf-8", "backslashreplace"))
 
     def finish(self) -> None:

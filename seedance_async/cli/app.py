@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "resolve": "Settle the rows in doubt of a batch, with what a person found out.",
     "results": "Write what became of a batch's rows, and count them.",
     "bench": "Measure how many generations in flight pay off, on a simulator (or --live, paid).",
+    "report": "Write a page that shows a batch's videos, costs, times and troubles.",
     "models": "List the known models, or one model's fields.",
     "simulate": "Run a double of the service on this machine.",
     "doctor": "Check token, address, proxy, versions and the way to the service.",

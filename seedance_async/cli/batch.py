@@ -12,8 +12,10 @@ from seedance_async.cli.batchflags import (
     ALL_ROWS,
     ALL_VIDEOS,
     USUAL_PACE,
+    WITH_PAGE,
     Choice,
     Downloading,
+    Ending,
     Pace,
 )
 from seedance_async.cli.connection import find_base_url
@@ -69,6 +71,7 @@ def batch(
     pace: Annotated[Pace, Parameter(name="*")] = USUAL_PACE,
     patience: Annotated[Patience, Parameter(name="*")] = USUAL,
     downloading: Annotated[Downloading, Parameter(name="*")] = ALL_VIDEOS,
+    ending: Annotated[Ending, Parameter(name="*")] = WITH_PAGE,
     spending: Annotated[Spending, Parameter(name="*")] = FREE,
     bounds: Annotated[Bounds, Parameter(name="*")] = UNBOUNDED,
     reporting: Annotated[Reporting, Parameter(name="*")] = QUIET,
@@ -80,7 +83,8 @@ def batch(
 
     All rows are checked before anything is sent. Everything is in DIR/ledger.sqlite before it
     happens, so the same command goes on after an interrupt, a crash or a lost network, and pays
-    for nothing twice. What became of each row is in DIR/results.jsonl, whose path is printed.
+    for nothing twice. What became of each row is in DIR/results.jsonl, whose path is printed, and
+    DIR/report.html shows it all.
 
     Ctrl-C once submits no more and waits for what runs, twice leaves it, three times leaves at
     once. Exit code 0: all is there; 75: the same command goes on; 76: only a person can.
@@ -91,7 +95,7 @@ def batch(
     pace.check()
     downloading.check()
     prices = bounds.check()
-    retry = choice.check()
+    retry, only = choice.check(), choice.keys()
     if out is None:
         if not spending.simulate:
             raise CommandError("--out DIR is needed: the folder of ledger, videos and results")
@@ -118,6 +122,8 @@ def batch(
         prices=prices,
         downloading=downloading,
         command=CommandLine(tuple(sys.argv[1:])),
+        only=only,
+        page=ending.report,
     )
     return carry_out(order, yes=spending.yes, as_json=reporting.json)
 
@@ -193,7 +199,8 @@ def _carry_out(order: "Order", *, yes: bool, as_json: bool) -> int:
                     return _end_early(order, unwelcome.code)
             with Interrupts() as interrupts:
                 report = runner.run(run.run(interrupts))
-                return _end(order, run, report, interrupts.code, as_json)
+                page = runner.run(_leave_page(order)) if report is not None else None
+                return _end(order, run, report, page, interrupts.code, as_json)
         except KeyboardInterrupt:  # during the run, signals come to it in stages
             tell("nothing was submitted.", label="interrupted", style="yellow")
             return Exit.INTERRUPTED
@@ -260,10 +267,17 @@ def _end_early(order: "Order", code: int) -> int:
     return code
 
 
+async def _leave_page(order: "Order") -> Path | None:
+    from seedance_async.cli.report import leave_page
+
+    return await leave_page(order.folder, order.command) if order.page else None
+
+
 def _end(
     order: "Order",
     run: "BatchRun",
     report: "BatchReport | None",
+    page: Path | None,
     interrupted: int | None,
     as_json: bool,
 ) -> int:
@@ -273,18 +287,19 @@ def _end(
 
     if report is None:
         return _end_early(order, interrupted or Exit.INTERRUPTED)
+    took = run.seconds
     code = batch_exit(report, interrupted=interrupted)
     simulated = order.base_url is None
     steps = next_steps(report, order.folder, order.command, simulated=simulated)
-    for line in summary_lines(report, order.folder, took=seconds(run.seconds)):
+    for line in summary_lines(report, order.folder, took=seconds(took), page=page):
         tell(line)
     for text in troubles(report):
         tell(text, label="error", style="bold red")
     for text in steps:
         tell(text, label="next", style="bold")
     if as_json:
-        took, where = run.seconds, order.origin
-        print_json(summary_json(report, order.folder, steps, code=code, took=took, where=where))
+        told = summary_json(report, order.folder, steps, code=code, took=took, where=order.origin)
+        print_json(told | {"report": None if page is None else str(page)})
     elif report.results is not None:
         print(report.results)
     return code

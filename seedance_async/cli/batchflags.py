@@ -9,13 +9,24 @@ import attrs
 from cyclopts import Group, Parameter
 
 from seedance_async.cli.exits import CommandError
+from seedance_async.cli.keyfile import named_keys
 from seedance_async.cli.reporting import check_positive
 
 if TYPE_CHECKING:
     from seedance_async.batch.edges import RowState
     from seedance_async.download import DownloadRules
 
-__all__ = ["ALL_ROWS", "ALL_VIDEOS", "USUAL_PACE", "Choice", "Downloading", "Pace", "split"]
+__all__ = [
+    "ALL_ROWS",
+    "ALL_VIDEOS",
+    "USUAL_PACE",
+    "WITH_PAGE",
+    "Choice",
+    "Downloading",
+    "Ending",
+    "Pace",
+    "split",
+]
 
 _ROWS = Group("Rows")
 _PACE = Group("Pace")
@@ -40,7 +51,8 @@ class Choice:
             group=_ROWS,
             negative="",
             metavar="KEYS",
-            help="Submit the rows with these keys only: a,b,c; repeatable.",
+            help="Submit the rows with these keys only: a,b,c, or @FILE with a key a line; "
+            "repeatable.",
         ),
     ] = None
     retry: Annotated[
@@ -87,9 +99,18 @@ class Choice:
         """
         if self.limit is not None:
             check_positive("--limit", self.limit)
-        if self.only is not None and not split(self.only):
-            raise CommandError("--only needs keys: `results DIR` writes them down")
         return _states(split(self.retry or ())) if self.retry is not None else frozenset()
+
+    def keys(self) -> list[str] | None:
+        """Return the only keys that count; None: all. Files of keys are read at each call.
+
+        Raises:
+            CommandError: There are none, or a file cannot be read.
+        """
+        keys = None if self.only is None else named_keys(self.only)
+        if keys == []:
+            raise CommandError("--only needs keys: `results DIR` writes them down")
+        return keys
 
 
 ALL_ROWS = Choice()
@@ -192,6 +213,22 @@ class Downloading:
 
 
 ALL_VIDEOS = Downloading()
+"""The default of every batch."""
+
+
+@attrs.frozen(kw_only=True)
+class Ending:
+    """What a run leaves behind beside videos, results and ledger."""
+
+    report: Annotated[
+        bool,
+        Parameter(
+            name="--report", group=_DOWNLOADS, help="Whether the end writes DIR/report.html."
+        ),
+    ] = True
+
+
+WITH_PAGE = Ending()
 """The default of every batch."""
 
 

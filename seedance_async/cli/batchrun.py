@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -61,9 +61,11 @@ class Order:
         folder: Where everything goes.
         base_url: Whose jobs the ledger is about; None: an embedded simulator's.
         simulator: To be embedded.
+        only: The keys of the rows that count; None: all.
         retry: The states of rows that get another attempt.
         prices: As flags gave them.
         command: As it was called.
+        page: Whether the end writes the page.
     """
 
     manifest: str
@@ -78,6 +80,8 @@ class Order:
     prices: Prices
     downloading: Downloading
     command: CommandLine
+    only: Sequence[str] | None = None
+    page: bool = True
 
     @property
     def origin(self) -> str:
@@ -130,10 +134,7 @@ class BatchRun:
         plan = await self._plan(None if order.choice.dry_run else folder / "errors.jsonl")
         for text, rows in plan.advice.items():
             tell(f"{text} ({rows:,} rows)", label="warning", style="yellow")
-        only = order.choice.only
-        self._selection = await select(
-            ledger, limit=order.choice.limit, only=None if only is None else split(only)
-        )
+        self._selection = await select(ledger, limit=order.choice.limit, only=order.only)
         if order.base_url is None and order.downloading.download:
             await ledger.forget_videos()
         await self._open_session()

@@ -19,6 +19,8 @@ from seedance_async.cli.words import usd
 __all__ = ["CommandLine", "next_steps", "summary_json", "summary_lines", "troubles"]
 
 _NOT_AGAIN = ("--retry", "--retry-downloads", "--dry-run")
+_CHOICE = ("--only", "--limit")
+_WITH_VALUE = ("--retry", *_CHOICE)
 
 
 @attrs.frozen
@@ -34,21 +36,27 @@ class CommandLine:
     in_full: tuple[str, ...] | None = None
 
     def again(self, *more: str) -> str:
-        """Return the command that goes on: the same, but for what asks for new attempts."""
+        """Return the command that goes on: the same, but for what asks for new attempts.
+
+        With `--only` in `more`, those rows take the place of the rows that were chosen before.
+        """
         given = self.arguments if self.in_full is None or not more else self.in_full
+        left_out = (*_NOT_AGAIN, *(_CHOICE if "--only" in more else ()))
         kept: list[str] = []
         waiting = iter(given)
         for word in waiting:
             flag, is_joined, _ = word.partition("=")
-            if flag not in _NOT_AGAIN:
+            if flag not in left_out:
                 kept.append(word)
-            elif flag == "--retry" and not is_joined:
+            elif flag in _WITH_VALUE and not is_joined:
                 next(waiting, None)
         rows = " < ROWS.jsonl" if "-" in kept else ""
         return shlex.join(["seedance-async", *kept, *more]) + rows
 
 
-def summary_lines(report: BatchReport, folder: Path, *, took: str) -> list[str]:
+def summary_lines(
+    report: BatchReport, folder: Path, *, took: str, page: Path | None = None
+) -> list[str]:
     """Return how the rows stand, what it cost, and where everything is."""
     total = sum(report.counts.values())
     states = [
@@ -64,7 +72,7 @@ def summary_lines(report: BatchReport, folder: Path, *, took: str) -> list[str]:
         f"this run: {report.submitted:,} submitted, {report.downloaded:,} downloaded, {took}",
         f"all runs: {_usd(money.settled)} settled, {_usd(money.reserved)} reserved{_sure(report)}",
     ]
-    places = [("results", report.results), ("ledger", folder / "ledger.sqlite")]
+    places = [("results", report.results), ("ledger", folder / "ledger.sqlite"), ("page", page)]
     if report.counts[RowState.DOWNLOADED]:
         places.insert(0, ("videos", folder / "videos"))
     lines += [f"{what:>8}: {path}" for what, path in places if path is not None]

@@ -40,7 +40,8 @@ def demo(
 
     The same as `batch --simulate` on a manifest that comes along. Interrupt it with Ctrl-C and
     run it again: it goes on where it was. DIR/videos has the files (small test pictures),
-    DIR/results.jsonl what became of each row, DIR/ledger.sqlite all that happened.
+    DIR/report.html shows them, DIR/results.jsonl has what became of each row, DIR/ledger.sqlite
+    all that happened.
     """
     reporting.start()
     check_positive("--speed", speed)

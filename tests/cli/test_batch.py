@@ -110,6 +110,7 @@ def test_the_summary_for_a_program(said: pytest.CaptureFixture[str]) -> None:
         "denied": None,
         "storage_trouble": None,
         "results": "run/results.jsonl",
+        "report": "run/report.html",
         "next": [],
     }
 

@@ -1,0 +1,88 @@
+// Rows that failed, were cancelled, lost or are in doubt: alike ones together.
+
+const AT_ONCE = 50;
+const KINDS_AT_ONCE = 8;
+const URGENT = ["in_doubt", "lost", "failed", "invalid", "cancelled", "timed_out", "succeeded"];
+
+const troubleGroups = () => {
+  const groups = new Map();
+  for (const row of rows.filter(troubled)) {
+    const why = row.gone ? "the file is no longer there" : row.error ? errorText(row.error) : "no reason was given";
+    const name = `${row.state}\n${why}`;
+    if (!groups.has(name)) groups.set(name, { state: row.state, why, rows: [] });
+    groups.get(name).rows.push(row);
+  }
+  const rank = ({ state }) => (URGENT.indexOf(state) + 99) % 99; // what is not urgent comes last
+  return [...groups.values()].sort((a, b) => rank(a) - rank(b) || b.rows.length - a.rows.length);
+};
+
+const troubleRow = (row) =>
+  el(
+    "li",
+    {},
+    el(
+      "p",
+      { class: "who" },
+      button(row.key || `line ${row.line}`, { class: "link foreign", dir: "auto" }, () => openRow(row)),
+      row.request === undefined ? null : copyButton(row.request, `Copy the request id of ${row.key}`, "Copy request id"),
+    ),
+    row.prompt ? foreign("p", row.prompt, { class: "prompt quiet" }) : null,
+    remedyList(row),
+  );
+
+const fillGroup = (list, group) => {
+  const more = el("li", {});
+  const add = () => {
+    const from = list.childElementCount - (more.isConnected ? 1 : 0);
+    more.remove();
+    list.append(...group.rows.slice(from, from + AT_ONCE).map(troubleRow));
+    const left = group.rows.length - from - AT_ONCE;
+    if (left <= 0) return;
+    more.replaceChildren(button(`Show ${number.format(Math.min(left, AT_ONCE))} of ${number.format(left)} more`, {}, add));
+    list.append(more);
+  };
+  add();
+};
+
+const troubleGroup = (group, isOpen) => {
+  const list = el("ul", { class: "rows" });
+  const box = el(
+    "details",
+    { class: `group tone-${toneOf(group.state)}` },
+    el(
+      "summary",
+      {},
+      el("span", { class: "count" }, number.format(group.rows.length)),
+      el("span", { class: `badge tone-${toneOf(group.state)}` }, wordOf(group.state)),
+      foreign("span", group.why, { class: "why" }),
+    ),
+    el(
+      "p",
+      { class: "quiet" },
+      button(`Save ${many(group.rows.length, "key")}`, { class: "small" }, () => saveKeys(`${group.state}-keys`, group.rows)),
+      " for ",
+      el("code", {}, "--only @FILE"),
+    ),
+    list,
+  );
+  box.addEventListener("toggle", () => box.open && list.childElementCount === 0 && fillGroup(list, group));
+  box.open = isOpen;
+  return box;
+};
+
+const showTroubles = () => {
+  const groups = troubleGroups();
+  byId("troubles").hidden = groups.length === 0;
+  byId("troubles-link").hidden = groups.length === 0;
+  const few = groups.length <= 3 && groups.every((group) => group.rows.length <= 3);
+  const holder = byId("trouble-groups");
+  const add = (some) => holder.append(...some.map((group) => troubleGroup(group, few)));
+  add(groups.slice(0, KINDS_AT_ONCE));
+  const others = groups.slice(KINDS_AT_ONCE);
+  if (others.length === 0) return;
+  const more = button(`Show ${many(others.length, "other kind")}`, { class: "more" }, () => {
+    more.remove();
+    add(others);
+  });
+  holder.append(more);
+};
