@@ -22,6 +22,7 @@ from seedance_async import (
     DownloadRules,
     Failed,
     FileJournal,
+    FixedPolling,
     InDoubt,
     JobTimeoutError,
     Lost,
@@ -227,7 +228,8 @@ def test_never_lies_about_what_nobody_knows(fault: str, kind: type[Outcome]) -> 
     scene = Scene(faults=[f"{fault}=1"])
 
     async def main() -> None:
-        async with scene.session(job_timeout=300) as session:
+        polling = FixedPolling(2.0)  # one that learns may look in the moment before the id expires
+        async with scene.session(job_timeout=300, polling=polling) as session:
             async with session.map([fox()]) as results:
                 (done,) = [done async for done in results]
             assert isinstance(done.outcome, kind)

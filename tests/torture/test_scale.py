@@ -23,8 +23,8 @@ from tests.session.scene import fox, run
 from tests.torture.cutting import IS_LONG, CutNight
 
 ROWS: Final = int(os.environ.get("SEEDANCE_ROWS") or (100_000 if IS_LONG else 3_000))
-MEASURED: Final = 20_000 if IS_LONG else 1_500
-"""Rows of the larger of two runs that are compared."""
+MEASURED: Final = 20_000 if IS_LONG else 2_000
+"""Rows of the larger of two runs that are compared; the smaller has more than a page too."""
 
 FAULTS: Final = [
     "drop-before-accept=0.0005",
@@ -38,8 +38,8 @@ FAULTS: Final = [
     "videos=0.01",
     "no-cost=0.01",
 ]
-BYTES_A_ROW: Final = 300
-"""What a row that is over may leave behind in memory; its request alone takes more."""
+BYTES_A_ROW: Final = 500
+"""What a row that is over may leave behind: how long it took, of the last few thousand rows."""
 
 
 def rows(number: int) -> Iterator[tuple[str, Request]]:
@@ -108,19 +108,19 @@ def test_never_pays_twice_in_a_night_of_many_thousand_rows(
 
 
 def test_never_grows_with_the_rows_that_are_over(tmp_path: Path, tell: Callable[..., None]) -> None:
-    """Ten times as many rows: what is in memory near the end is about the same."""
-    small = _in_memory(LongNight(tmp_path / "small", MEASURED // 10, at_once=20))
+    """Five times as many rows: what is in memory half-way is about the same."""
+    small = _in_memory(LongNight(tmp_path / "small", MEASURED // 5, at_once=20))
     night = LongNight(tmp_path / "large", MEASURED, at_once=20)
     large = _in_memory(night)
-    a_row = (large - small) / (MEASURED * 0.9)
+    a_row = (large - small) / (MEASURED / 2 - MEASURED / 10)
     tell(night.figures(), rows=MEASURED, kilobytes=large // 1024, bytes_a_row=round(a_row))
     assert a_row < BYTES_A_ROW
 
 
 def _in_memory(night: LongNight) -> int:
-    """Return how many bytes a run holds when nine tenths of the videos are made."""
+    """Return how many bytes a run holds when half of the videos are made."""
     found: list[int] = []
-    night.at[night.number * 9 // 10] = lambda: found.append(_held(night))
+    night.at[night.number // 2] = lambda: found.append(_held(night))
     run(night.play)
     return found[0]
 

@@ -191,7 +191,7 @@ def test_the_token_goes_nowhere_else_whatever_the_commands_do(
         if IS_LONG or source == "variable":
             single_jobs(desk, elsewhere)
             whole_batch(desk, server, sorted(plans))
-            assert desk.commands == COMMANDS.keys() - {"demo", "simulate"}
+            assert desk.commands == COMMANDS.keys() - {"bench", "demo", "simulate"}
             assert b"GET /first.png" in elsewhere.raw
     desk.collect()
     evidence.add("another origin", bytes(elsewhere.raw))
@@ -277,6 +277,7 @@ def whole_batch(desk: Desk, server: HostileServer, words: list[str]) -> None:
     desk.run("resolve", "run", "--all", "--not-billed", "--yes", code=0)
     desk.run(*batch, "--retry", "failed", "--allow-host", "localhost", "--json", code=77)
     desk.run("results", "run", "--json", code=0)
+    desk.run("report", "run", code=0)
     desk.run("cancel", "run", "-v", code=77)
 
 
