@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -147,7 +148,11 @@ def _loaded(statement: str) -> set[str]:
 def _printed(code: str) -> set[str]:
     """Return the words that a fresh process prints."""
     output = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+        [sys.executable, "-c", code],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COVERAGE_PROCESS_START": ""},  # it imports modules of its own
     )
     return set(output.stdout.split())
 

@@ -173,6 +173,8 @@ def _fault_log(path: Path | None) -> "Iterator[Callable[[InjectedFault], None]]"
     if path is None:
         yield lambda _fault: None
         return
+    if path.exists() and path.stat().st_size > 0:
+        raise CommandError(f"{path} holds a log already: name another file for --fault-log")
     try:
         file = path.open("w", encoding="utf-8")
     except OSError as error:

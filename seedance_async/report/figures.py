@@ -57,8 +57,11 @@ def edges(longest: float, most: int) -> list[float]:
         for digit in (1.0, 2.0, 5.0):
             step = digit * 10.0**exponent
             if longest < step * most:
-                bins = max(1, math.floor(longest / step) + 1)
-                return [round(step * number, 6) for number in range(bins + 1)]
+                bounds = [0.0]
+                while bounds[-1] <= longest:  # counted, as divided numbers are off by a little
+                    bounds.append(round(step * len(bounds), 6))
+                if len(bounds) - 1 <= most:
+                    return bounds
     return [0.0, longest + step]
 
 

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import attrs
 
@@ -97,7 +97,13 @@ class Books:
         return tuple(body for _, body in self._paid_twice)
 
     def requests(self, kind: RequestKind) -> int:
-        """Count what arrived, refused or not; `requests("submit")` are the POSTs that may cost."""
+        """Count what arrived, refused or not; `requests("submit")` are the POSTs that may cost.
+
+        Raises:
+            ValueError: There is no such kind of request.
+        """
+        if kind not in get_args(RequestKind):
+            raise ValueError(f"{kind!r} is none of {', '.join(get_args(RequestKind))}")
         return self._requests[kind]
 
     def polls(self, request_id: str) -> int:

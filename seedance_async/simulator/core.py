@@ -16,7 +16,7 @@ from .books import MICRO, Books, canonical_json
 from .catalog import Catalog, Schema, Shape
 from .chance import chance
 from .delays import Delay, as_delay
-from .dice import Dice, Occasion
+from .dice import Dice, Occasion, names_model
 from .downloads import serve_video
 from .durations import Durations
 from .fates import draw_fate
@@ -135,6 +135,15 @@ class Simulator:
         self._queue = WorkQueue(self.capacity)
         self._durations = Durations(self.seed, self.speed, self.durations)
         self._dice = Dice(self.faults, self.seed, self.on_fault)
+        for fault in self.faults.faults:
+            if fault.model and not any(
+                names_model(fault.model, name) for name in self._catalog.offers
+            ):
+                offers = ", ".join(self._catalog.offers)
+                raise ValueError(
+                    f"no model is called {fault.model!r}, so {fault.name} could never happen; "
+                    f"there are {offers}"
+                )
         if self.bandwidth is not None and not self.bandwidth > 0:
             raise ValueError(f"bandwidth is {self.bandwidth}; it must be above 0 bytes a second")
 

@@ -65,10 +65,17 @@ class Dice:
 
     def first(self, names: Iterable[str], occasion: Occasion) -> str | None:
         """Throw for all of these and return the first that strikes; only that one happens."""
-        struck = [name for name in names if name in self._names and self._throw(name, occasion)]
+        struck = [
+            found
+            for name in names
+            if name in self._names and (found := self._throw(name, occasion)) is not None
+        ]
         if not struck:
             return None
-        name, subject = struck[0], occasion.subject
+        name, fault = struck[0]
+        if fault is not None:
+            self._spent[fault] += 1
+        subject = occasion.subject
         self._strikes[name, subject] += 1
         number = self._throws[name, subject]
         injected = InjectedFault(
@@ -87,11 +94,12 @@ class Dice:
         begin = int(chance(self._seed, "turn", name, subject) * 2**16)
         return choices[(begin + self._strikes[name, subject] - 1) % len(choices)]
 
-    def _throw(self, name: str, occasion: Occasion) -> bool:
+    def _throw(self, name: str, occasion: Occasion) -> tuple[str, Fault | None] | None:
+        """Return the fault that strikes, with its name; one that is replayed has only that."""
         self._throws[name, occasion.subject] += 1
         number = self._throws[name, occasion.subject]
         if (name, occasion.subject, number) in self._replayed:
-            return True
+            return name, None
         u = chance(self._seed, "fault", name, occasion.subject, number)
         met = [fault for fault in self._faults[name] if _meets(fault, occasion)]
         self._met.update(met)
@@ -99,14 +107,18 @@ class Dice:
             if u < fault.rate and self._met[fault] == (fault.nth or self._met[fault]):
                 if fault.times is not None and self._spent[fault] >= fault.times:
                     continue
-                self._spent[fault] += 1
-                return True
-        return False
+                return name, fault
+        return None
+
+
+def names_model(words: str, model_id: str) -> bool:
+    """Tell whether a part of a model's id, or a short name such as `pro-fast`, means this one."""
+    return words in model_id or words.replace("-", "/") in model_id
 
 
 def _meets(fault: Fault, occasion: Occasion) -> bool:
     return (
         fault.covers(occasion.at)
         and fault.endpoint in (None, occasion.endpoint)
-        and (fault.model is None or fault.model in occasion.model_id)
+        and (fault.model is None or names_model(fault.model, occasion.model_id))
     )

@@ -25,7 +25,7 @@ class Fault:
         since: seconds after the simulator's start before which nothing happens.
         until: seconds after the simulator's start from which on nothing happens.
         endpoint: only there (`submit`, `status`, `result`, `cancel`, `catalog`, `video`).
-        model: only where the model's id contains this.
+        model: only where the model's id contains this; `pro-fast` is found in `pro/fast`.
 
     Raises:
         ValueError: the name is unknown, a number is out of its range, or nothing can happen.
@@ -167,8 +167,9 @@ class FaultPlan:
 
     Which requests are hit follows from the simulator's seed and from what is asked (the body of
     a submission, the job of a poll, and how often it was asked before), not from the order in
-    which requests come in: the same batch meets the same faults at any concurrency. Only `nth`,
-    `times`, `since` and `until` depend on order and time; `replaying` repeats even those.
+    which requests come in: at any concurrency the n-th request about a job meets the same. How
+    often a job is polled depends on time; so do `since` and `until`, and `nth` and `times` on
+    order; `replaying` repeats what a log has.
 
     Attributes:
         faults: what may happen; of several with one name each may.

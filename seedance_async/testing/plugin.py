@@ -98,7 +98,9 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     test = pyfuncitem.obj
     if not asked or not inspect.iscoroutinefunction(test):
         return None
-    arguments = {name: pyfuncitem.funcargs[name] for name in inspect.signature(test).parameters}
+    # As pytest's own runner does it: a patch's arguments and defaults are no fixtures.
+    names = pyfuncitem._fixtureinfo.argnames  # noqa: SLF001
+    arguments = {name: pyfuncitem.funcargs[name] for name in names}
     loop_factory = None if "seedance_simulator" in asked else VirtualTimeLoop
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(test(**arguments))

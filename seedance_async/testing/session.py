@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import warnings
 from typing import Final
 
+from seedance_async.pacing import RetryPolicy
 from seedance_async.session import Session
 from seedance_async.simulator import Books, InjectedFault, Simulator, VirtualTimeLoop
 
@@ -37,7 +39,8 @@ class SimulatedSession(Session):
 
     def __init__(self, simulator: Simulator | None = None, *, latency: float = _LATENCY) -> None:
         self.transport: Final = SimulatedTransport(simulator or Simulator(), latency=latency)
-        super().__init__(transport=self.transport, clock=self.transport.clock)
+        retry = RetryPolicy(random=random.Random(self.simulator.seed).random)
+        super().__init__(transport=self.transport, clock=self.transport.clock, retry=retry)
 
     @property
     def simulator(self) -> Simulator:

@@ -169,6 +169,9 @@ def test_never_pays_after_an_interrupt_at_the_start() -> None:
             process.send_signal(signal.SIGINT)
             done = finish(process)
             assert "aborted" not in done.err, done.err
+            if "Exception ignored in" in done.err:  # Python itself lost it, in a callback
+                noted += job_file(f"{path}.job.json")["request_id"] is not None
+                continue
             # Python's own start may take an interrupt for a broken `site`, and ends with 1.
             unborn = done.code == 1 and "init_import_site" in done.err
             assert unborn or done.code in (130, -signal.SIGINT), done.err

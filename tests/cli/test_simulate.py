@@ -74,6 +74,8 @@ def test_a_fault_log_is_written_as_it_happens_and_replayed(tmp_path: Path) -> No
         again_words = (*FOX, "--overwrite", "--poll-interval", "0.1")
         assert command(*again_words, **running.environment).code == 0
         second = again.read_text().splitlines()
+    assert run(["simulate", "--fault-log", str(again)]) == 64
+    assert again.read_text().splitlines() == second, "a log that is there is evidence"
     own = {"at": None, "request_id": None}  # each life of a server has its own
     told = [{**json.loads(line), **own} for line in [*first, *second]]
     assert told[:2] == told[2:]

@@ -317,3 +317,23 @@ def test_gateways_pages_while_polling(status: int) -> None:
     there = asking(Fault(f"poll-html-{status}"))
     reply = there.result(there.accept())
     assert (reply.status, reply.headers["Content-Type"][:9]) == (status, "text/html")
+
+
+def test_a_fault_that_only_lost_the_throw_is_not_used_up() -> None:
+    """Two that strike at once: one happens, the other has its turn later."""
+    there = asking(Fault("429", times=1), Fault("429-bare", times=1))
+    replies = [there.submit({"text": str(n)}).status for n in range(4)]
+    assert replies == [429, 429, 200, 200]
+
+
+def test_a_model_may_be_named_in_short_and_must_be_offered() -> None:
+    """A fault for a model that nobody has would let a test pass for nothing."""
+    assert asking(Fault("429", model="pro-fast")).submit().status == 429
+    with pytest.raises(ValueError, match="no model is called 'sora', so 429 could never happen"):
+        asking(Fault("429", model="sora"))
+
+
+def test_books_refuse_a_kind_of_request_that_is_none() -> None:
+    """A misspelt word would count nothing, and a test that wants nothing would pass."""
+    with pytest.raises(ValueError, match="'submits' is none of submit, status"):
+        asking().simulator.books.requests("submits")  # type: ignore[arg-type]

@@ -179,7 +179,12 @@ def start(base_url: str, *words: str, **how: Any) -> subprocess.Popen[str]:
     """Start a command in a process of its own; it is killed if it never ends."""
     process = subprocess.Popen(
         [sys.executable, "-m", "seedance_async", *words],
-        env={**os.environ, "RUNCOMFY_MODEL_API_BASE": base_url, "RUNCOMFY_TOKEN": _TOKEN},
+        env={
+            **os.environ,
+            "RUNCOMFY_MODEL_API_BASE": base_url,
+            "RUNCOMFY_TOKEN": _TOKEN,
+            "COVERAGE_PROCESS_START": "",  # its own file would meet the full disk as well
+        },
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

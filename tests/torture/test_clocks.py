@@ -122,7 +122,7 @@ def test_never_lies_about_a_deadline_that_passed_asleep(
     """One poll is made after the deadline: it finds the video, or only then the job timed out."""
     calm = BusyLoop()
     run_stepping(lambda: _two_jobs(tmp_path), calm)
-    stride = 1 if IS_LONG else 5
+    stride = 1 if IS_LONG else 9
     figures, sleeps = Figures(), 0
     for step in range(3 + SEED % stride, calm.main_steps, stride):
         loop = BusyLoop(step)

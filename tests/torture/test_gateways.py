@@ -102,7 +102,7 @@ def test_never_pays_twice_behind_a_gateway_that_breaks_down(
             assert first + MAX_IN_DOUBT <= both <= first + most
             assert_braked(report, both, rows)
             assert scene.proxy.count(Kind.SUBMIT) == began + both
-            tell(look(scene), max_submitting=submitting, at_most=2 * most)
+            tell(look(scene), most_submitting=submitting, most_doubts=2 * most)
             await end_of(scene, submitting)
 
     play(monkeypatch, main)
@@ -127,7 +127,7 @@ def test_never_loses_what_was_paid_when_the_brake_comes_as_late_as_can_be(
             most = MAX_IN_DOUBT - 1 + submitting
             assert_braked(report, most, rows_for(submitting))
             assert len(scene.simulator.books.accepted) == most
-            tell(look(scene), max_submitting=submitting, at_most=most)
+            tell(look(scene), most_submitting=submitting, most_doubts=most)
             await end_of(scene, submitting)
 
     play(monkeypatch, main)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -395,5 +395,6 @@ TestNeverLiesAboutWhatItWasTold.settings = settings(
     stateful_step_count=60 if IS_LONG else 40,
     derandomize=not IS_LONG,
     deadline=None,
+    phases=list(Phase) if IS_LONG else [Phase.explicit, Phase.generate],  # shrinking takes minutes
     suppress_health_check=[HealthCheck.too_slow],
 )

@@ -23,7 +23,7 @@ from tests.session.scene import fox, run
 from tests.torture.cutting import IS_LONG, CutNight
 
 ROWS: Final = int(os.environ.get("SEEDANCE_ROWS") or (100_000 if IS_LONG else 3_000))
-MEASURED: Final = 20_000 if IS_LONG else 2_000
+MEASURED: Final = 20_000 if IS_LONG else 1_500
 """Rows of the larger of two runs that are compared; the smaller has more than a page too."""
 
 FAULTS: Final = [
