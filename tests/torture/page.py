@@ -29,7 +29,7 @@ _PROMISES: Final = {
 }
 """What the tests' names begin with, in the order of the promises."""
 
-_ABOUT: Final = ("test", "how", "date", "python", "platform", "form")
+_ABOUT: Final = ("test", "how", "date", "python", "platform", "form", "seed")
 _MOST: Final = "most_"
 """Of figures whose names begin so the greatest counts; all others are added up."""
 
@@ -77,7 +77,7 @@ def table(lines: Iterable[str]) -> str:
         ValueError: There are none, or one is not JSON.
     """
     rows: dict[str, _Row] = {}
-    about: dict[str, set[str]] = {name: set() for name in _ABOUT[2:]}
+    about: dict[str, set[str]] = {name: set() for name in _ABOUT[2:6]}
     for line in lines:
         told = json.loads(line)
         test = told["test"].partition("[")[0]
