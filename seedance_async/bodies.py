@@ -51,7 +51,7 @@ class Answer:
 
     Attributes:
         status: The HTTP status.
-        headers: Header names in lower case.
+        headers: Looked up by names in lower case.
         body: At most `MAX_BODY_BYTES`.
         complete: False if the body broke off, or was longer than that.
         secret: The token that went with the request: what is shown to a person must not hold it,

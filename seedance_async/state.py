@@ -29,6 +29,7 @@ from seedance_async.pool import Pool
 from seedance_async.supervisor import Supervisor, is_cancelled
 from seedance_async.transport import Transport
 from seedance_async.turnstile import Turnstile
+from seedance_async.watchdog import Watchdog
 
 __all__ = ["SessionState", "Settings", "Statistics"]
 
@@ -123,6 +124,7 @@ class SessionState:
         self.settings = settings
         self.transport = transport
         self.supervisor = Supervisor()
+        self.watchdog = Watchdog()
         self.limit = AdaptiveLimit(settings.max_in_flight)
         self.pool = Pool(self.limit, settings.max_submitting)
         self.turnstile = Turnstile(Rate(settings.requests_per_second))
@@ -171,15 +173,9 @@ class SessionState:
         """
         seconds = self.settings.journal_timeout
         try:
-            async with asyncio.timeout(None) as limit:
-                # In two halves: a computer that slept has the second one when it wakes.
-                halfway = self.loop.call_later(
-                    seconds / 2, lambda: limit.reschedule(self.now() + seconds / 2)
-                )
-                try:
-                    await word
-                finally:
-                    halfway.cancel()
+            # In two halves: a computer that slept has the second one when it wakes.
+            with self.watchdog.limit(seconds / 2, strikes=2):
+                await word
         except asyncio.CancelledError as error:
             if is_cancelled():
                 raise
