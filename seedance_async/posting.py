@@ -1,6 +1,7 @@
 """Posting: the one paid POST of a submission, what is written down around it, and its verdict.
 
-All of it runs in a task of the session, which nobody's cancellation reaches.
+All of it runs in a task of the session, which nobody's cancellation reaches and which then polls
+the job.
 """
 
 from __future__ import annotations
@@ -176,7 +177,8 @@ class Poster:
                 reservation=submission.reservation,
                 submitted_at=submission.submitted_at,
                 accepted_at=state.wall(),
-            )
+            ),
+            asyncio.current_task(),
         )
         if state.gate.success(submission.posted_at):
             state.gate_opened("a submission was accepted")

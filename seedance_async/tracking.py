@@ -135,8 +135,13 @@ class Tracker:
         self._state.emit(JobAttached(at=self._state.wall(), request_id=request_id))
         return job
 
-    def follow(self, facts: Acceptance) -> Job:
-        """Start the polling task of an accepted job; an id that is followed keeps its handle."""
+    def follow(self, facts: Acceptance, task: asyncio.Task[None] | None = None) -> Job:
+        """Begin to follow an accepted job; an id that is followed keeps its handle.
+
+        Args:
+            facts: The job.
+            task: The one that then calls `poll`; None starts one.
+        """
         followed = self._tracks.get(facts.request_id)
         if followed is not None:
             return self._join(followed, facts)
@@ -150,9 +155,12 @@ class Tracker:
         self._tracks[facts.request_id] = track
         self._jobs[facts.request_id] = job
         self._unread[job] = None
-        track.task = self._state.supervisor.start(
-            self._follow(track), name=f"seedance_async job {facts.request_id}"
-        )
+        name = f"seedance_async job {facts.request_id}"
+        if task is None:
+            task = self._state.supervisor.start(self._follow(track), name=name)
+        else:
+            task.set_name(name)
+        track.task = task
         return job
 
     def _join(self, track: Track, facts: Acceptance) -> Job:
@@ -217,6 +225,12 @@ class Tracker:
         await see_through(ending)  # cut off, it would leave a slot and those who wait for ever
 
     # --- the polling task ------------------------------------------------------------------
+
+    async def poll(self, job: Job) -> None:
+        """Poll a job to its end, if the running task is the one that follows it."""
+        track = self._tracks.get(job.request_id)
+        if track is not None and track.task is asyncio.current_task():
+            await self._follow(track)
 
     async def _follow(self, track: Track) -> None:
         try:
