@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.client_reqrep import ConnectionKey
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -49,7 +50,17 @@ class SubmissionBody(aiohttp.payload.Payload):
 
 
 class _Request(aiohttp.ClientRequest):
-    """A request whose headers and origin are known before: they are copied, not built again."""
+    """A request whose headers and origin are known before: they are copied, not built again.
+
+    An aiohttp that no longer asked these methods would build the same, and take longer.
+    """
+
+    known_key: ConnectionKey | None = None
+
+    @property
+    def connection_key(self) -> ConnectionKey:
+        """What connections for this request are kept under."""
+        return super().connection_key if self.known_key is None else self.known_key
 
     def update_host(self, url: URL) -> None:
         """The base URL was checked; it holds no user and no password."""
@@ -94,6 +105,9 @@ class Exchange:
         self._ssl = ssl
         self._timeout: Final = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout)
         self._loop = asyncio.get_running_loop()
+        self._key: ConnectionKey | None = None
+        if proxy is None:  # a request by a proxy may be changed for it
+            self._key = self._request("GET", "/", None).connection_key
 
     async def open(
         self, method: str, path: str, body: SubmissionBody | None
@@ -131,7 +145,7 @@ class Exchange:
             query_string=query,
             encoded=True,
         )
-        return _Request(
+        request = _Request(
             method,
             url,
             headers=self._headers,
@@ -140,3 +154,5 @@ class Exchange:
             proxy=self._proxy,
             ssl=self._ssl,
         )
+        request.known_key = self._key
+        return request

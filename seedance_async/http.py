@@ -151,6 +151,8 @@ class HttpTransport:
                     # One that breaks off keeps its status, which may decide already.
                     answer = Answer(response.status, response.headers, b"", False, self._secret)
                     await _read_body(response, answer)
+                    if payload is not None:  # who was answered early may still be sending
+                        await response.wait_for_close()
         except aiohttp.ConnectionTimeoutError:
             trouble = f"no connection for {method} {path} within {self._limits.connect:g} s"
         except TimeoutError:
@@ -230,21 +232,19 @@ class _HttpStream:
 
 
 async def _read_body(response: aiohttp.ClientResponse, answer: Answer) -> None:
+    content = response.content
     chunks: list[bytes] = []
     size = 0
     try:
-        while size <= MAX_BODY_BYTES:
-            chunk = await response.content.readany()
-            if not chunk:
-                answer.complete = True
-                break
+        while size <= MAX_BODY_BYTES and not content.at_eof():
+            chunk = await content.readany()
             size += len(chunk)
             chunks.append(chunk)
+        answer.complete = size <= MAX_BODY_BYTES and content.exception() is None
     finally:
         answer.body = b"".join(chunks)[:MAX_BODY_BYTES]
         if not response.closed:  # the end of a body gives its connection back
             response.close()
-        await response.wait_for_close()  # who was answered early may still be sending
 
 
 def _lower(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:

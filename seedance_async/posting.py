@@ -182,14 +182,15 @@ class Poster:
         )
         if state.gate.success(submission.posted_at):
             state.gate_opened("a submission was accepted")
-        state.emit(
-            JobSubmitted(
-                at=state.wall(),
-                request_id=request_id,
-                model_id=submission.request.model_id,
-                tag=submission.tag,
+        if state.heard:
+            state.emit(
+                JobSubmitted(
+                    at=state.wall(),
+                    request_id=request_id,
+                    model_id=submission.request.model_id,
+                    tag=submission.tag,
+                )
             )
-        )
         return job
 
     def _unrecorded(self, submission: Submission, request_id: str, error: LedgerError) -> None:

@@ -152,6 +152,11 @@ class SessionState:
         """Return the injected wall clock, in seconds since the epoch."""
         return self.settings.clock()
 
+    @property
+    def heard(self) -> bool:
+        """Whether anybody listens to events; asked before those of every job are made."""
+        return self.settings.on_event is not None or logger.isEnabledFor(logging.DEBUG)
+
     def emit(self, event: Event) -> None:
         """Tell `on_event`; an error in it is logged once and harms nothing."""
         logger.debug("%s", event)

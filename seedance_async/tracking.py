@@ -428,7 +428,7 @@ class Tracker:
             state.limit_changed("a clean completion")
         while len(self._unread) > _MAX_UNREAD and (oldest := next(iter(self._unread))).done():
             del self._unread[oldest]
-        if outcome is not None:
+        if outcome is not None and state.heard:
             state.emit(JobFinished(at=state.wall(), outcome=outcome, tag=facts.tag))
 
     def _deadline_reason(self) -> str:
