@@ -91,15 +91,18 @@ class HttpTransport:
         )
         self._owns_connector = connector is None
         self._reads = connector or aiohttp.TCPConnector(
-            limit=self._limits.connections, keepalive_timeout=self._limits.read_keepalive
+            limit=0, keepalive_timeout=self._limits.read_keepalive
         )
-        self._posting = self._exchange(self._submits)
-        self._getting = self._exchange(self._reads)
+        # Thousands of polls that wait inside aiohttp are whole requests, which each full garbage
+        # collection walks through; before this entrance they are a future each.
+        self._entrance = asyncio.Semaphore(self._reads.limit or self._limits.connections)
+        self._posting = self._make_exchange(self._submits)
+        self._getting = self._make_exchange(self._reads)
         self._downloads = self._open_session(self._reads)
         self._watchdog = Watchdog()
         self._closed = False
 
-    def _exchange(self, connector: aiohttp.BaseConnector) -> Exchange:
+    def _make_exchange(self, connector: aiohttp.BaseConnector) -> Exchange:
         return Exchange(
             self._base_url,
             {
@@ -139,29 +142,35 @@ class HttpTransport:
     ) -> Answer:
         """Send one request once; see `Transport.send`."""
         payload = None if body is None else SubmissionBody(body)
-        exchange = self._getting if method == "GET" else self._posting
-        answer: Answer | None = None
+        answer = Answer(0, {}, b"", complete=False, secret=self._secret)
         trouble = "the transport is closed" if self._closed else ""
         # The error is raised outside the except blocks: aiohttp's own hold the request's headers,
         # and with them the token, which a chained traceback could show.
         try:
             if not trouble:
                 with self._watchdog.limit(timeout):
-                    response = await exchange.open(method, path, payload)
-                    # One that breaks off keeps its status, which may decide already.
-                    answer = Answer(response.status, response.headers, b"", False, self._secret)
-                    await _read_body(response, answer)
-                    if payload is not None:  # who was answered early may still be sending
-                        await response.wait_for_close()
+                    await self._exchange(method, path, payload, answer)
         except aiohttp.ConnectionTimeoutError:
             trouble = f"no connection for {method} {path} within {self._limits.connect:g} s"
         except TimeoutError:
             trouble = f"no answer to {method} {path} within {timeout:g} s"
         except _BROKEN as error:
             trouble = f"no answer to {method} {path}: {_describe(error)}"
-        if answer is None:
+        if not answer.status:
             raise TransportError(self._redact_text(trouble), sent=payload is None or payload.sent)
-        return answer
+        return answer  # one that broke off keeps its status, which may decide already
+
+    async def _exchange(
+        self, method: str, path: str, payload: SubmissionBody | None, answer: Answer
+    ) -> None:
+        """Send a request and fill in `answer` as it comes."""
+        if method == "GET":
+            async with self._entrance:
+                await _fill(answer, await self._getting.open(method, path, payload))
+            return
+        response = await self._posting.open(method, path, payload)
+        await _fill(answer, response)
+        await response.wait_for_close()  # who was answered early may still be sending
 
     def _redact_text(self, text: str) -> str:
         return text.replace(self._secret, "[token]")
@@ -169,10 +178,17 @@ class HttpTransport:
     @asynccontextmanager
     async def stream(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[_HttpStream]:
         """Open a GET of a video without the token; see `Transport.stream`."""
-        response: aiohttp.ClientResponse | None = None
+        async with self._entrance:
+            response = await self._open_stream(url, headers)
+            try:
+                yield _HttpStream(response)
+            finally:
+                response.close()
+
+    async def _open_stream(self, url: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         trouble = ""
         try:
-            response = await self._downloads.request(
+            return await self._downloads.request(
                 "GET",
                 URL(url, encoded=True),
                 headers={**headers, "Accept-Encoding": "identity"},
@@ -187,12 +203,7 @@ class HttpTransport:
             trouble = f"no answer from {_place(url)} in time"
         except _BROKEN as error:
             trouble = f"no answer from {_place(url)}: {_describe(error)}"
-        if response is None:
-            raise TransportError(self._redact_text(trouble), sent=True)
-        try:
-            yield _HttpStream(response)
-        finally:
-            response.close()
+        raise TransportError(self._redact_text(trouble), sent=True)
 
     async def aclose(self) -> None:
         """Close the connections that this transport opened; the caller's connector stays."""
@@ -231,7 +242,9 @@ class _HttpStream:
             raise TransportError(trouble, sent=True)
 
 
-async def _read_body(response: aiohttp.ClientResponse, answer: Answer) -> None:
+async def _fill(answer: Answer, response: aiohttp.ClientResponse) -> None:
+    answer.status = response.status
+    answer.headers = response.headers  # looked up in any case
     content = response.content
     chunks: list[bytes] = []
     size = 0

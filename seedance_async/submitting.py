@@ -195,6 +195,7 @@ class Submitter:
             verdict = await self._post(submission, waiter)
         finally:
             self._posts.ended()
+        del submission, waiter  # not to be kept for as long as the job runs
         if isinstance(verdict, Job):
             await self._tracker.poll(verdict)
 
