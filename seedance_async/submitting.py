@@ -55,13 +55,18 @@ class Submitter:
         """Wait for a slot, POST once, return the accepted job; see `Session.submit`."""
         state = self._state
         state.check_submitting()
-        given = request.input()
-        body, of_shape = encode(given), shape(request, given)
         self._count += 1
         tag = tag or f"{state.name}-{self._count}"
         slot = await state.pool.acquire()
         if on_slot is not None:
             on_slot()
+        try:
+            # Not before: what waits for a slot, perhaps in thousands, need not be encoded.
+            given = request.input()
+            body, of_shape = encode(given), shape(request, given)
+        except BaseException:
+            slot.release()
+            raise
         submission = Submission(
             request, tag, journal or state.settings.journal, body, of_shape, slot
         )
@@ -196,8 +201,9 @@ class Submitter:
         finally:
             self._posts.ended()
         del submission, waiter  # not to be kept for as long as the job runs
-        if isinstance(verdict, Job):
-            await self._tracker.poll(verdict)
+        work = self._tracker.polling(verdict) if isinstance(verdict, Job) else None
+        if work is not None:
+            await work
 
     async def _post(self, submission: Submission, waiter: asyncio.Future[Verdict]) -> Verdict:
         try:

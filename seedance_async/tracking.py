@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
+from typing import Any
 from weakref import WeakValueDictionary
 
 import attrs
@@ -140,7 +141,7 @@ class Tracker:
 
         Args:
             facts: The job.
-            task: The one that then calls `poll`; None starts one.
+            task: The one that then does what `polling` returns; None starts one.
         """
         followed = self._tracks.get(facts.request_id)
         if followed is not None:
@@ -226,11 +227,12 @@ class Tracker:
 
     # --- the polling task ------------------------------------------------------------------
 
-    async def poll(self, job: Job) -> None:
-        """Poll a job to its end, if the running task is the one that follows it."""
+    def polling(self, job: Job) -> Coroutine[Any, Any, None] | None:
+        """Return the work of the running task, if it is the one that follows this job."""
         track = self._tracks.get(job.request_id)
-        if track is not None and track.task is asyncio.current_task():
-            await self._follow(track)
+        if track is None or track.task is not asyncio.current_task():
+            return None
+        return self._follow(track)
 
     async def _follow(self, track: Track) -> None:
         try:
@@ -267,8 +269,7 @@ class Tracker:
             await state.turnstile.wait(Turn.POLL, due)
             last = state.now() >= track.deadline
             progress.poll_started()
-            reading = await self._poll(track)
-            await self._take(track, reading)
+            await self._take(track, await self._poll(track))  # kept by no name while it sleeps
             if last and not progress.over:
                 await self._end(track, track.timed_out(self._state.wall(), self._deadline_reason()))
             progress.poll_answered()
