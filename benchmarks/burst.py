@@ -35,7 +35,16 @@ _FLOOR: Final = "loop"
 _TICK: Final = 0.01
 _POLL_INTERVAL: Final = 2.0
 _JOB_SECONDS: Final = 10.0
-_MEASURES: Final = ("wall", "cpu", "lag_p99", "lag_max", "own_p99", "own_max", "late_p95", "kb_per_job")
+_MEASURES: Final = (
+    "wall",
+    "cpu",
+    "lag_p99",
+    "lag_max",
+    "own_p99",
+    "own_max",
+    "late_p95",
+    "kb_per_job",
+)
 
 
 async def _loop(url: str, jobs: int) -> list[float]:

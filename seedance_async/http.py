@@ -165,8 +165,11 @@ class HttpTransport:
     ) -> None:
         """Send a request and fill in `answer` as it comes."""
         if method == "GET":
-            async with self._entrance:
+            await self._entrance.acquire()
+            try:
                 await _fill(answer, await self._getting.open(method, path, payload))
+            finally:
+                self._entrance.release()
             return
         response = await self._posting.open(method, path, payload)
         await _fill(answer, response)

@@ -110,6 +110,33 @@ def test_at_most_so_many_reads_are_inside_aiohttp() -> None:
     live(main)
 
 
+def test_a_submission_never_waits_behind_reads() -> None:
+    """However many reads hang: the pool bounds submissions, and has admitted this one."""
+
+    async def main() -> None:
+        async def reluctant(talk: Conversation) -> None:
+            while (seen := await talk.request()) is not None:
+                await asyncio.sleep(5 if seen.method == "GET" else 0)
+                await talk.answer()
+
+        async with (
+            server(reluctant) as here,
+            transport_to(here.url, limits=Limits(connections=1)) as transport,
+        ):
+            reads = {
+                asyncio.create_task(transport.send("GET", f"/{number}", timeout=5))
+                for number in range(3)
+            }
+            await asyncio.sleep(0.01)
+            answer = await transport.send("POST", "/", b"{}", timeout=2)
+            assert answer.status == 200
+            for read in reads:
+                read.cancel()
+            await asyncio.wait(reads)
+
+    live(main)
+
+
 def test_a_read_that_waits_too_long_for_its_place_times_out() -> None:
     """Its time limit counts from the call, so that nobody waits behind hanging reads for ever."""
 
