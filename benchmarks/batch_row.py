@@ -15,7 +15,8 @@ import sys
 from typing import Any, Final
 
 from benchmarks.cores import choose
-from benchmarks.cpu_per_job import double, run_once
+from benchmarks.cpu_per_job import run_once
+from benchmarks.doubles import running_double
 from benchmarks.report import Quartiles, conditions, quartiles, save
 
 _FLOOR: Final = "loop"
@@ -31,7 +32,7 @@ def _measure(options: argparse.Namespace, concurrency: int) -> list[dict[str, di
     given = argparse.Namespace(loop="asyncio", jobs=options.rows, concurrency=concurrency)
     server_core, client_core = choose()
     rounds: list[dict[str, dict[str, Any]]] = []
-    with double(server_core) as url:
+    with running_double(server_core) as url:
         for number in range(options.rounds):
             order = list(_TITLES) if number % 2 == 0 else list(_TITLES)[::-1]
             rounds.append({name: run_once(name, url, given, client_core) for name in order})

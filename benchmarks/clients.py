@@ -23,18 +23,18 @@ from typing import Any, Final, TypeAlias
 
 from benchmarks.cores import pin
 
-__all__ = ["CLIENTS", "main"]
+__all__ = ["CLIENTS", "MODEL", "TOKEN", "main", "make_input"]
 
 Client: TypeAlias = Callable[[str, int, int], Awaitable[None]]
 
-_TOKEN: Final = "benchmark-token"
-_MODEL: Final = "bytedance/seedance-1-0/pro/fast/text-to-video"
+TOKEN: Final = "benchmark-token"
+MODEL: Final = "bytedance/seedance-1-0/pro/fast/text-to-video"
 # Above zero, as every real schedule's: the job sleeps on a timer of the loop before its poll. It is
 # over when the loop next looks, so the client is never idle because of it.
 _POLL_INTERVAL: Final = 1e-6
 
 
-def _input(number: int) -> dict[str, object]:
+def make_input(number: int) -> dict[str, object]:
     return {
         "text": f"A red fox crosses a frozen lake at dawn, take {number}",
         "resolution": "480p",
@@ -48,13 +48,13 @@ async def aiohttp_loop(url: str, jobs: int, concurrency: int) -> None:
     import aiohttp
 
     gate = asyncio.Semaphore(concurrency)
-    headers = {"Authorization": f"Bearer {_TOKEN}"}
+    headers = {"Authorization": f"Bearer {TOKEN}"}
 
     async with aiohttp.ClientSession(url, headers=headers, raise_for_status=True) as session:
 
         async def generate(number: int) -> str:
             async with gate:
-                async with session.post(f"/v1/models/{_MODEL}", json=_input(number)) as answer:
+                async with session.post(f"/v1/models/{MODEL}", json=make_input(number)) as answer:
                     request_id = (await answer.json())["request_id"]
                 while True:
                     async with session.get(
@@ -74,7 +74,7 @@ async def session(url: str, jobs: int, concurrency: int) -> None:
     from seedance_async import FixedPolling, ProFastTextToVideo, Session
 
     async with Session(
-        _TOKEN,
+        TOKEN,
         base_url=url,
         max_in_flight=concurrency,
         max_submitting=concurrency,
@@ -82,7 +82,7 @@ async def session(url: str, jobs: int, concurrency: int) -> None:
     ) as opened:
 
         async def generate(number: int) -> str:
-            request = ProFastTextToVideo(**_input(number))  # type: ignore[arg-type]
+            request = ProFastTextToVideo(**make_input(number))  # type: ignore[arg-type]
             return (await opened.generate(request)).video_url
 
         videos = await asyncio.gather(*(generate(number) for number in range(jobs)))
@@ -94,10 +94,10 @@ async def session_map(url: str, jobs: int, concurrency: int) -> None:
     from seedance_async import FixedPolling, ProFastTextToVideo, Session, Succeeded
 
     videos = []
-    requests = (ProFastTextToVideo(**_input(number)) for number in range(jobs))  # type: ignore[arg-type]
+    requests = (ProFastTextToVideo(**make_input(number)) for number in range(jobs))  # type: ignore[arg-type]
     async with (
         Session(
-            _TOKEN,
+            TOKEN,
             base_url=url,
             max_in_flight=concurrency,
             max_submitting=concurrency,
@@ -115,10 +115,10 @@ async def batch(url: str, jobs: int, concurrency: int) -> None:
     """A manifest through `run_batch`: planned, every change durable, results written."""
     from seedance_async import FixedPolling, ProFastTextToVideo, RowState, Session, run_batch
 
-    rows = (ProFastTextToVideo(**_input(number)) for number in range(jobs))  # type: ignore[arg-type]
+    rows = (ProFastTextToVideo(**make_input(number)) for number in range(jobs))  # type: ignore[arg-type]
     with tempfile.TemporaryDirectory() as out:
         async with Session(
-            _TOKEN,
+            TOKEN,
             base_url=url,
             max_in_flight=concurrency,
             max_submitting=concurrency,
@@ -136,13 +136,13 @@ async def httpx_loop(url: str, jobs: int, concurrency: int) -> None:
     import httpx
 
     gate = asyncio.Semaphore(concurrency)
-    headers = {"Authorization": f"Bearer {_TOKEN}"}
+    headers = {"Authorization": f"Bearer {TOKEN}"}
 
     async with httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as client:
 
         async def generate(number: int) -> str:
             async with gate:
-                answer = await client.post(f"/v1/models/{_MODEL}", json=_input(number))
+                answer = await client.post(f"/v1/models/{MODEL}", json=make_input(number))
                 request_id = answer.raise_for_status().json()["request_id"]
                 while True:
                     answer = await client.get(f"/v1/requests/{request_id}/result?include_cost=true")

@@ -15,15 +15,13 @@ import argparse
 import json
 import subprocess
 import sys
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final
 
 from benchmarks.cores import choose
+from benchmarks.doubles import ask_books, running_double
 from benchmarks.report import Quartiles, conditions, quartiles, save
 
-__all__ = ["double", "run_once"]
+__all__ = ["run_once"]
 
 _FLOOR: Final = "loop"
 _TITLES: Final = {
@@ -34,35 +32,15 @@ _TITLES: Final = {
 }
 
 
-@contextmanager
-def double(core: int | None) -> Iterator[str]:
-    """Start the double on a core and give its address."""
-    command = [sys.executable, "-m", "benchmarks.double"]
-    if core is not None:
-        command += ["--core", str(core)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-        finally:
-            process.terminate()
-
-
-def _books(url: str) -> dict[str, float]:
-    with urllib.request.urlopen(f"{url}/books") as answer:
-        books: dict[str, float] = json.loads(answer.read())
-    return books
-
-
 def run_once(name: str, url: str, options: argparse.Namespace, core: int | None) -> dict[str, Any]:
     """Run one contender in a fresh process; what it used, and what the double saw of it."""
     command = [sys.executable, "-m", "benchmarks.clients", name, url, "--loop", options.loop]
     command += ["--jobs", str(options.jobs), "--concurrency", str(options.concurrency)]
     if core is not None:
         command += ["--core", str(core)]
-    before = _books(url)
+    before = ask_books(url)
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
-    after = _books(url)
+    after = ask_books(url)
     jobs = options.jobs + max(options.concurrency, options.jobs // 10)  # the warm-up counts here
     seen = {key: after[key] - before[key] for key in before}
     if (seen["posts"], seen["gets"]) != (jobs, jobs):
@@ -116,7 +94,7 @@ def main() -> None:
     names = [_FLOOR, "session", *["map"] * options.map, *["httpx"] * options.peers]
     server_core, client_core = choose()
     rounds: list[dict[str, dict[str, Any]]] = []
-    with double(server_core) as url:
+    with running_double(server_core) as url:
         for number in range(options.rounds):
             order = names if number % 2 == 0 else names[::-1]
             rounds.append({name: run_once(name, url, options, client_core) for name in order})

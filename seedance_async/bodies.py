@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -52,7 +53,7 @@ class Answer:
 
     Attributes:
         status: The HTTP status.
-        headers: Header names in lower case.
+        headers: Looked up by names in lower case.
         body: At most `MAX_BODY_BYTES`.
         complete: False if the body broke off, or was longer than that.
         secret: The token that went with the request: what is shown to a person must not hold it,
@@ -185,7 +186,7 @@ def read_body(answer: Answer) -> Body | None:
     if not answer.complete or not answer.body:
         return None
     try:
-        value = json.loads(answer.body.decode("utf-8-sig"))
+        value = json.loads(answer.body.removeprefix(BOM_UTF8).decode())
     except (ValueError, RecursionError):
         return None
     if not isinstance(value, dict):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
 from typing import Any
 
 import attrs
@@ -40,6 +41,7 @@ _MOST = (1 << 63) - 1
 """What a ledger can hold, in micro-dollars."""
 
 
+@lru_cache(maxsize=256)  # the jobs of a session cost the same few amounts
 def known_cost(usd: float | None) -> int | None:
     """Return a cost that the service told in micro-dollars; None if it makes no sense as one."""
     try:

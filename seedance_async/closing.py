@@ -90,6 +90,7 @@ class Closing:
                 self._log_unread(job)
         finally:
             await state.supervisor.aclose()
+            state.watchdog.close()
             if self._owns_transport:
                 await state.transport.aclose()
 

@@ -28,7 +28,7 @@ from seedance_async.jobs import (
 )
 from seedance_async.progress import Progress
 
-__all__ = ["Job", "Tracking", "error_of", "report"]
+__all__ = ["Job", "Tracking", "error_of", "report", "success_of"]
 
 logger = logging.getLogger("seedance_async")
 
@@ -123,10 +123,7 @@ class Job:
         return self._video().__await__()
 
     async def _video(self) -> Succeeded:
-        outcome = await self.wait()
-        if isinstance(outcome, Succeeded):
-            return outcome
-        raise error_of(outcome)
+        return success_of(await self.wait())
 
     async def updates(self, *, queue_position: bool = False) -> AsyncIterator[State]:
         """Yield the state now and whenever it changes, the outcome last.
@@ -174,6 +171,13 @@ class Job:
         `Session.attach` comes back to it. Cancelled, it stays open whether the journal knows.
         """
         await self._tracking.detach(self, reason)
+
+
+def success_of(outcome: Outcome) -> Succeeded:
+    """Return an outcome that is a video, and raise the error that any other stands for."""
+    if isinstance(outcome, Succeeded):
+        return outcome
+    raise error_of(outcome)
 
 
 def error_of(outcome: Failed | Cancelled | TimedOut | Lost | InDoubt) -> SeedanceError:

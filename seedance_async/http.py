@@ -1,13 +1,13 @@
 """The transport on aiohttp: one exchange each, no second try, and the truth about `sent`.
 
 What aiohttp would do unasked is off: redirects, cookies, netrc, proxies from the environment for
-each request, middlewares. Only this file (and the simulator's) imports aiohttp.
+each request, middlewares. Only this file and `exchange.py` (and the simulator's) import
+aiohttp.
 """
 
 from __future__ import annotations
 
 import asyncio
-import functools
 import socket
 import ssl as ssl_module
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -17,16 +17,17 @@ from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 import attrs
-from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
 
 from seedance_async.__about__ import __version__
 from seedance_async.bodies import MAX_BODY_BYTES, Answer, excerpt
 from seedance_async.credentials import Token
 from seedance_async.errors import TransportError
+from seedance_async.exchange import Exchange, SubmissionBody
 from seedance_async.heads import Head, PrivateAddressError, is_private_host
 from seedance_async.proxies import ProxyRule
 from seedance_async.redaction import hide
+from seedance_async.watchdog import Watchdog
 
 __all__ = ["HttpTransport", "Limits", "fetch_head"]
 
@@ -62,36 +63,6 @@ class Limits:
     connections: int = 100
 
 
-class _SubmissionBody(aiohttp.payload.Payload):
-    """A JSON body that knows whether any of it may have left this machine.
-
-    No exception type tells that: the same bare TimeoutError comes while connecting and after the
-    body. Headers alone do not count: without its body no server can accept a submission.
-    """
-
-    def __init__(self, value: bytes) -> None:
-        super().__init__(value, content_type="application/json")
-        self._size = len(value)
-        self.sent = False
-
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        text: str = self._value.decode(encoding, errors)
-        return text
-
-    async def write(self, writer: AbstractStreamWriter) -> None:
-        await self.write_with_length(writer, None)
-
-    async def write_with_length(
-        self, writer: AbstractStreamWriter, content_length: int | None
-    ) -> None:
-        del content_length  # the body is always whole
-        transport: asyncio.Transport | None = getattr(writer, "transport", None)
-        if transport is None or transport.is_closing():
-            raise aiohttp.ClientConnectionResetError("the connection closed before the body")
-        self.sent = True
-        await writer.write(self._value)
-
-
 class HttpTransport:
     """The real `Transport`; made inside a running event loop.
 
@@ -118,22 +89,36 @@ class HttpTransport:
         self._secret = token.reveal()
         self._limits = limits or Limits()
         self._proxy_rule = ProxyRule(proxy)
-        self._proxy = self._proxy_rule(base_url)
         self._ssl: Any = True if ssl is None else ssl
-        self._headers = {
-            "Authorization": f"Bearer {self._secret}",
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",
-        }
-        self._submits = self._open_session(
-            aiohttp.TCPConnector(limit=0, keepalive_timeout=self._limits.submit_keepalive)
+        self._submits = aiohttp.TCPConnector(
+            limit=0, keepalive_timeout=self._limits.submit_keepalive
         )
         self._owns_connector = connector is None
-        self._reads = self._open_session(
-            connector
-            or aiohttp.TCPConnector(
-                limit=self._limits.connections, keepalive_timeout=self._limits.read_keepalive
-            )
+        self._reads = connector or aiohttp.TCPConnector(
+            limit=0, keepalive_timeout=self._limits.read_keepalive
+        )
+        # Thousands of polls that wait inside aiohttp are whole requests, which each full garbage
+        # collection walks through; before this entrance they are a future each.
+        self._entrance = asyncio.Semaphore(self._reads.limit or self._limits.connections)
+        self._posting = self._make_exchange(self._submits)
+        self._getting = self._make_exchange(self._reads)
+        self._downloads = self._open_session(self._reads)
+        self._watchdog = Watchdog()
+        self._closed = False
+
+    def _make_exchange(self, connector: aiohttp.BaseConnector) -> Exchange:
+        return Exchange(
+            self._base_url,
+            {
+                "Authorization": f"Bearer {self._secret}",
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",
+                "User-Agent": _USER_AGENT,
+            },
+            connector,
+            proxy=self._proxy_rule(self._base_url),
+            ssl=self._ssl,
+            connect_timeout=self._limits.connect,
         )
 
     def _open_session(self, connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
@@ -160,91 +145,78 @@ class HttpTransport:
         self, method: str, path: str, body: bytes | None = None, *, timeout: float
     ) -> Answer:
         """Send one request once; see `Transport.send`."""
-        payload = None if body is None else _SubmissionBody(body)
-        session = self._reads if method == "GET" else self._submits
-        answer: Answer | None = None
-        trouble = ""
+        payload = None if body is None else SubmissionBody(body)
+        answer = Answer(0, {}, b"", complete=False, secret=self._secret)
+        trouble = "the transport is closed" if self._closed else ""
         # The error is raised outside the except blocks: aiohttp's own hold the request's headers,
         # and with them the token, which a chained traceback could show.
         try:
-            async with session.request(
-                method,
-                URL(self._base_url + path, encoded=True),
-                data=payload,
-                headers=self._headers,
-                allow_redirects=False,
-                proxy=self._proxy,
-                ssl=self._ssl,
-                timeout=self._timeout(timeout),
-            ) as response:
-                answer = await self._read_answer(response)
+            if not trouble:
+                with self._watchdog.limit(timeout):
+                    await self._exchange(method, path, payload, answer)
         except aiohttp.ConnectionTimeoutError:
             trouble = f"no connection for {method} {path} within {self._limits.connect:g} s"
         except TimeoutError:
             trouble = f"no answer to {method} {path} within {timeout:g} s"
         except _BROKEN as error:
             trouble = f"no answer to {method} {path}: {_describe(error)}"
-        if answer is None:
+        if not answer.status:
             raise TransportError(hide(trouble, self._secret), sent=payload is None or payload.sent)
-        return answer
+        return answer  # one that broke off keeps its status, which may decide already
 
-    def _timeout(self, total: float | None, stall: float | None = None) -> aiohttp.ClientTimeout:
-        return _make_timeout(total, self._limits.connect, stall)
-
-    async def _read_answer(self, response: aiohttp.ClientResponse) -> Answer:
-        """Read the body; one that breaks off keeps its status, which may decide already."""
-        chunks: list[bytes] = []
-        size = 0
-        complete = True
-        try:
-            async for chunk in response.content.iter_any():
-                size += len(chunk)
-                chunks.append(chunk)
-                if size > MAX_BODY_BYTES:
-                    complete = False
-                    response.close()
-                    break
-        except _CUT_OFF:  # a TimeoutError too, which is an OSError
-            complete = False
-        body = b"".join(chunks)[:MAX_BODY_BYTES]
-        headers = dict(_lower(response.headers))
-        return Answer(response.status, headers, body, complete, self._secret)
+    async def _exchange(
+        self, method: str, path: str, payload: SubmissionBody | None, answer: Answer
+    ) -> None:
+        """Send a request and fill in `answer` as it comes."""
+        if method == "GET":
+            await self._entrance.acquire()
+            try:
+                await _fill(answer, await self._getting.open(method, path, payload))
+            finally:
+                self._entrance.release()
+            return
+        response = await self._posting.open(method, path, payload)
+        await _fill(answer, response)
+        await response.wait_for_close()  # who was answered early may still be sending
 
     @asynccontextmanager
     async def stream(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[_HttpStream]:
         """Open a GET of a video without the token; see `Transport.stream`."""
-        response: aiohttp.ClientResponse | None = None
+        async with self._entrance:
+            response = await self._open_stream(url, headers)
+            try:
+                yield _HttpStream(response, self._secret, self._limits.stall)
+            finally:
+                response.close()
+
+    async def _open_stream(self, url: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         trouble = ""
         try:
-            response = await self._reads.request(
+            return await self._downloads.request(
                 "GET",
                 URL(url, encoded=True),
                 headers={**headers, "Accept-Encoding": "identity"},
                 allow_redirects=False,
                 proxy=self._proxy_rule(url),
                 ssl=self._ssl,
-                timeout=self._timeout(None, self._limits.stall),
+                timeout=aiohttp.ClientTimeout(
+                    total=None, sock_connect=self._limits.connect, sock_read=self._limits.stall
+                ),
             )
         except TimeoutError:
             trouble = f"no answer from {_place(url)} in time"
         except _BROKEN as error:
             trouble = f"no answer from {_place(url)}: {_describe(error)}"
-        if response is None:
-            raise TransportError(hide(trouble, self._secret), sent=True)
-        try:
-            yield _HttpStream(response, self._secret, self._limits.stall)
-        finally:
-            response.close()
+        raise TransportError(hide(trouble, self._secret), sent=True)
 
     async def aclose(self) -> None:
         """Close the connections that this transport opened; the caller's connector stays."""
-        submits = self._submits.connector
-        reads = self._reads.connector if self._owns_connector else None
-        for session in (self._submits, self._reads):
-            await session.close()
-        for connector in (submits, reads):
-            if connector is not None:
-                await connector.close()
+        self._closed = True
+        self._watchdog.close()
+        await self._downloads.close()
+        await self._submits.close()
+        if self._owns_connector:
+            await self._reads.close()
 
 
 class _HttpStream:
@@ -284,11 +256,22 @@ class _HttpStream:
             raise TransportError(hide(trouble, self._secret), sent=True)
 
 
-@functools.lru_cache(maxsize=64)
-def _make_timeout(
-    total: float | None, connect: float, stall: float | None
-) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=total, sock_connect=connect, sock_read=stall)
+async def _fill(answer: Answer, response: aiohttp.ClientResponse) -> None:
+    answer.status = response.status
+    answer.headers = response.headers  # looked up in any case
+    content = response.content
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        while size <= MAX_BODY_BYTES and not content.at_eof():
+            chunk = await content.readany()
+            size += len(chunk)
+            chunks.append(chunk)
+        answer.complete = size <= MAX_BODY_BYTES and content.exception() is None
+    finally:
+        answer.body = b"".join(chunks)[:MAX_BODY_BYTES]
+        if not response.closed:  # the end of a body gives its connection back
+            response.close()
 
 
 def _lower(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -377,7 +377,7 @@ def _unknown_field(name: str, names: Sequence[str]) -> str:
     return f"is no field of this model: {hint}"
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Shape:
     """What prices and durations depend on; None: the input does not say.
 

@@ -100,10 +100,14 @@ class Pool:
 
     def wake(self) -> None:
         """Grant what can be granted now; a wait that was cancelled in this turn takes no room."""
-        while self._waiters and self._room(1):
+        if not self._waiters:
+            return
+        room = self._room(len(self._waiters))
+        while room and self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.done():
                 waiter.set_result(self._grant())
+                room -= 1
 
     def refuse_waiting(self, make_error: Callable[[], SeedanceError]) -> None:
         """Let all who wait fail: no slot would help them."""

@@ -1,6 +1,7 @@
 """Posting: the one paid POST of a submission, what is written down around it, and its verdict.
 
-All of it runs in a task of the session, which nobody's cancellation reaches.
+All of it runs in a task of the session, which nobody's cancellation reaches and which then polls
+the job.
 """
 
 from __future__ import annotations
@@ -176,18 +177,20 @@ class Poster:
                 reservation=submission.reservation,
                 submitted_at=submission.submitted_at,
                 accepted_at=state.wall(),
-            )
+            ),
+            asyncio.current_task(),
         )
         if state.gate.success(submission.posted_at):
             state.gate_opened("a submission was accepted")
-        state.emit(
-            JobSubmitted(
-                at=state.wall(),
-                request_id=request_id,
-                model_id=submission.request.model_id,
-                tag=submission.tag,
+        if state.heard:
+            state.emit(
+                JobSubmitted(
+                    at=state.wall(),
+                    request_id=request_id,
+                    model_id=submission.request.model_id,
+                    tag=submission.tag,
+                )
             )
-        )
         return job
 
     def _unrecorded(self, submission: Submission, request_id: str, error: LedgerError) -> None:

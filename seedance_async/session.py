@@ -17,7 +17,7 @@ from seedance_async.closing import Closing
 from seedance_async.credentials import Token, find_token, resolve_base_url
 from seedance_async.download import DownloadedFile, DownloadRules, download
 from seedance_async.events import Downloaded, Event, GateChanged
-from seedance_async.handle import Job, report
+from seedance_async.handle import Job, report, success_of
 from seedance_async.history import append_history, read_history
 from seedance_async.jobs import State, Succeeded
 from seedance_async.journal import Journal, SilentJournal
@@ -279,7 +279,7 @@ class Session:
         try:
             if on_update is not None:
                 await report(job, on_update)
-            return await job
+            return success_of(await job.wait())
         except asyncio.CancelledError:
             if not job.done():
                 self._submitter.cancel_in_session(job)

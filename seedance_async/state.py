@@ -32,6 +32,7 @@ from seedance_async.pool import Pool
 from seedance_async.supervisor import Supervisor, is_cancelled
 from seedance_async.transport import Transport
 from seedance_async.turnstile import Turnstile
+from seedance_async.watchdog import Watchdog
 
 __all__ = ["SessionState", "Settings", "Statistics"]
 
@@ -129,6 +130,7 @@ class SessionState:
         self.settings = settings
         self.transport = transport
         self.supervisor = Supervisor()
+        self.watchdog = Watchdog()
         self.limit = AdaptiveLimit(settings.max_in_flight)
         self.pool = Pool(self.limit, settings.max_submitting)
         self.turnstile = Turnstile(Rate(settings.requests_per_second))
@@ -156,6 +158,11 @@ class SessionState:
     def wall(self) -> float:
         """Return the injected wall clock, in seconds since the epoch."""
         return self.settings.clock()
+
+    @property
+    def heard(self) -> bool:
+        """Whether anybody listens to events; asked before those of every job are made."""
+        return self.settings.on_event is not None or logger.isEnabledFor(logging.DEBUG)
 
     def emit(self, event: Event) -> None:
         """Tell `on_event`; an error in it is logged once and harms nothing."""
@@ -192,15 +199,9 @@ class SessionState:
         """
         seconds = self.settings.journal_timeout
         try:
-            async with asyncio.timeout(None) as limit:
-                # In two halves: a computer that slept has the second one when it wakes.
-                halfway = self.loop.call_later(
-                    seconds / 2, lambda: limit.reschedule(self.now() + seconds / 2)
-                )
-                try:
-                    await word
-                finally:
-                    halfway.cancel()
+            # In two halves: a computer that slept has the second one when it wakes.
+            with self.watchdog.limit(seconds / 2, strikes=2):
+                await word
         except asyncio.CancelledError as error:
             if is_cancelled():
                 raise

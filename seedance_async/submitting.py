@@ -41,7 +41,8 @@ class Submitter:
         self._state = state
         self._poster = Poster(state, tracker)
         self._count = 0
-        self._posts: set[asyncio.Task[None]] = set()
+        self._tracker = tracker
+        self._posts = _Posts()
         self._cancels: set[asyncio.Task[None]] = set()
 
     async def submit(
@@ -54,13 +55,18 @@ class Submitter:
         """Wait for a slot, POST once, return the accepted job; see `Session.submit`."""
         state = self._state
         state.check_submitting()
-        given = request.input()
-        body, of_shape = encode(given), shape(request, given)
         self._count += 1
         tag = tag or f"{state.name}-{self._count}"
         slot = await state.pool.acquire()
         if on_slot is not None:
             on_slot()
+        try:
+            # Not before: what waits for a slot, perhaps in thousands, need not be encoded.
+            given = request.input()
+            body, of_shape = encode(given), shape(request, given)
+        except BaseException:
+            slot.release()
+            raise
         submission = Submission(
             request, tag, journal or state.settings.journal, body, of_shape, slot
         )
@@ -170,16 +176,16 @@ class Submitter:
     # --- the part that belongs to the session ----------------------------------------------
 
     async def _post_in_session(self, submission: Submission) -> Verdict:
-        """Run the POST in a task of the session and wait for its verdict.
+        """Run the POST in a task of the session, which goes on to poll, and wait for its verdict.
 
         Cancelled, leave at once: the session finishes the POST and looks after what comes of it.
         """
         state = self._state
         waiter: asyncio.Future[Verdict] = state.loop.create_future()
         task = state.supervisor.start(
-            self._post(submission, waiter), name=f"seedance_async submission {submission.tag}"
+            self._carry(submission, waiter), name=f"seedance_async submission {submission.tag}"
         )
-        _keep(self._posts, task)
+        self._posts.began(task)
         try:
             return await waiter
         except asyncio.CancelledError:
@@ -188,7 +194,18 @@ class Submitter:
                 self._orphan(submission, waiter.result())
             raise
 
-    async def _post(self, submission: Submission, waiter: asyncio.Future[Verdict]) -> None:
+    async def _carry(self, submission: Submission, waiter: asyncio.Future[Verdict]) -> None:
+        """One job's whole work for the session in one task: its POST, then its polls."""
+        try:
+            verdict = await self._post(submission, waiter)
+        finally:
+            self._posts.ended()
+        del submission, waiter  # not to be kept for as long as the job runs
+        work = self._tracker.polling(verdict) if isinstance(verdict, Job) else None
+        if work is not None:
+            await work
+
+    async def _post(self, submission: Submission, waiter: asyncio.Future[Verdict]) -> Verdict:
         try:
             verdict = await self._poster.post(submission)
         except Exception as error:
@@ -210,10 +227,11 @@ class Submitter:
             raise
         if waiter.done():
             self._orphan(submission, verdict)
-            return
+            return verdict
         if isinstance(verdict, Job) and self._state.aborting:
             self.cancel_in_session(verdict)
         waiter.set_result(verdict)
+        return verdict
 
     def _orphan(self, submission: Submission, verdict: Verdict) -> None:
         """Look after a submission whose caller has gone: one cancel, else track it to its end."""
@@ -233,16 +251,17 @@ class Submitter:
         task = self._state.supervisor.start(
             self._cancel(job), name=f"seedance_async cancel {job.request_id}"
         )
-        _keep(self._cancels, task)
+        self._cancels.add(task)
+        task.add_done_callback(self._cancels.discard)
 
     async def settled(self) -> None:
         """Wait until no POST is under way; each ends by its own time limit."""
-        while self._posts:
-            await asyncio.wait(set(self._posts))
+        while waiting := self._posts.under_way():
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
 
     async def cancels_over(self, hurry: asyncio.Future[None]) -> None:
         """Wait until POSTs and cancel attempts are over, or `hurry` is done."""
-        while not hurry.done() and (waiting := self._posts | self._cancels):
+        while not hurry.done() and (waiting := self._posts.under_way() | self._cancels):
             await asyncio.wait({hurry, *waiting}, return_when=asyncio.FIRST_COMPLETED)
 
     async def _cancel(self, job: Job) -> None:
@@ -250,6 +269,32 @@ class Submitter:
         logger.info("job %s, whose caller has gone: %s", job.request_id, result.value)
 
 
-def _keep(tasks: set[asyncio.Task[None]], task: asyncio.Task[None]) -> None:
-    tasks.add(task)
-    task.add_done_callback(tasks.discard)
+class _Posts:
+    """The POSTs under way, in tasks that live on to poll."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._none_left: asyncio.Future[None] | None = None
+
+    def began(self, task: asyncio.Task[None]) -> None:
+        """Count a POST, whose task may not have run yet."""
+        self._tasks.add(task)
+
+    def ended(self) -> None:
+        """Count the running task's POST no more."""
+        task: asyncio.Task[None] | None = asyncio.current_task()
+        if task is not None:
+            self._tasks.discard(task)
+        if not self._tasks and self._none_left is not None:
+            self._none_left.set_result(None)
+            self._none_left = None
+
+    def under_way(self) -> set[asyncio.Future[None]]:
+        """Return what to wait for, one of them at a time, until this is empty."""
+        # A task that was cancelled before its first step has counted nothing.
+        self._tasks = {task for task in self._tasks if not task.done()}
+        if not self._tasks:
+            return set()
+        if self._none_left is None:
+            self._none_left = asyncio.get_running_loop().create_future()
+        return {self._none_left, *self._tasks}

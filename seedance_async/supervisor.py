@@ -51,7 +51,7 @@ class Supervisor:
         task = loop.create_task(work, name=name, context=self._context.copy())
         self._tasks.add(task)
         self._idle.clear()
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._ended, context=self._context)
         return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:

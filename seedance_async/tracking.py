@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
+from typing import Any
 from weakref import WeakValueDictionary
 
 import attrs
@@ -135,8 +136,13 @@ class Tracker:
         self._state.emit(JobAttached(at=self._state.wall(), request_id=request_id))
         return job
 
-    def follow(self, facts: Acceptance) -> Job:
-        """Start the polling task of an accepted job; an id that is followed keeps its handle."""
+    def follow(self, facts: Acceptance, task: asyncio.Task[None] | None = None) -> Job:
+        """Begin to follow an accepted job; an id that is followed keeps its handle.
+
+        Args:
+            facts: The job.
+            task: The one that then does what `polling` returns; None starts one.
+        """
         followed = self._tracks.get(facts.request_id)
         if followed is not None:
             return self._join(followed, facts)
@@ -151,9 +157,12 @@ class Tracker:
         self._tracks[facts.request_id] = track
         self._jobs[facts.request_id] = job
         self._unread[job] = None
-        track.task = self._state.supervisor.start(
-            self._follow(track), name=f"seedance_async job {facts.request_id}"
-        )
+        name = f"seedance_async job {facts.request_id}"
+        if task is None:
+            task = self._state.supervisor.start(self._follow(track), name=name)
+        else:
+            task.set_name(name)
+        track.task = task
         return job
 
     def _join(self, track: Track, facts: Acceptance) -> Job:
@@ -219,6 +228,13 @@ class Tracker:
 
     # --- the polling task ------------------------------------------------------------------
 
+    def polling(self, job: Job) -> Coroutine[Any, Any, None] | None:
+        """Return the work of the running task, if it is the one that follows this job."""
+        track = self._tracks.get(job.request_id)
+        if track is None or track.task is not asyncio.current_task():
+            return None
+        return self._follow(track)
+
     async def _follow(self, track: Track) -> None:
         try:
             await self._poll_until_over(track)
@@ -254,8 +270,7 @@ class Tracker:
             await state.turnstile.wait(Turn.POLL, due)
             last = state.now() >= track.deadline
             progress.poll_started()
-            reading = await self._poll(track)
-            await self._take(track, reading)
+            await self._take(track, await self._poll(track))  # kept by no name while it sleeps
             if last and not progress.over:
                 await self._end(track, track.timed_out(self._state.wall(), self._deadline_reason()))
             progress.poll_answered()
@@ -423,7 +438,7 @@ class Tracker:
             state.limit_changed("a clean completion")
         while len(self._unread) > _MAX_UNREAD and (oldest := next(iter(self._unread))).done():
             del self._unread[oldest]
-        if outcome is not None:
+        if outcome is not None and state.heard:
             state.emit(JobFinished(at=state.wall(), outcome=outcome, tag=facts.tag))
 
     def _deadline_reason(self) -> str:

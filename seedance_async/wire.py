@@ -211,6 +211,7 @@ def _doubt(answer: Answer, body: Body | None, now: float) -> ErrorInfo:
 
 _QUEUED = frozenset({"in_queue", "pending", "queued", "waiting"})
 _RUNNING = frozenset({"in_progress", "starting", "processing"})
+_IN_PROGRESS = InProgress()
 _SUCCEEDED = frozenset({"completed", "succeeded"})
 _CANCELLED = frozenset({"cancelled", "canceled"})
 
@@ -313,7 +314,7 @@ def _status(answer: Answer, body: Body) -> Status | None:
         position = body.queue_position
         return InQueue(position if position is not None and position >= 0 else None)
     if state in _RUNNING:
-        return InProgress()
+        return _IN_PROGRESS
     return InProgress(reported=answer.excerpt(body.status))
 
 

@@ -15,7 +15,8 @@ import pytest
 
 from seedance_async.bodies import MAX_BODY_BYTES, Answer
 from seedance_async.errors import TransportError
-from seedance_async.http import HttpTransport, Limits, _SubmissionBody
+from seedance_async.exchange import SubmissionBody
+from seedance_async.http import HttpTransport, Limits
 
 from .misbehaving import (
     SECRET,
@@ -134,7 +135,7 @@ def test_a_connection_that_closes_before_the_body_is_not_sent() -> None:
         for transport in (Closing(), None):
             writer = Writer()
             writer.transport = transport
-            body = _SubmissionBody(BODY)
+            body = SubmissionBody(BODY)
             with pytest.raises(aiohttp.ClientConnectionResetError):
                 await body.write(writer)  # type: ignore[arg-type]
             assert body.sent is False

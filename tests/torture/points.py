@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from seedance_async import exchange as our_exchange
 from seedance_async import http as our_http
 from seedance_async.batch import changes, lock, results, staging
 from seedance_async.batch.ledger import Ledger
@@ -169,7 +170,7 @@ def _kind(target: Any) -> str:
 
 def _install_posts(points: Points) -> None:
     send = our_http.HttpTransport.send
-    write = our_http._SubmissionBody.write_with_length
+    write = our_exchange.SubmissionBody.write_with_length
 
     async def sent(
         transport: Any, method: str, path: str, body: bytes | None = None, **options: Any
@@ -187,7 +188,7 @@ def _install_posts(points: Points) -> None:
         points.reach("after a POST left")
 
     our_http.HttpTransport.send = sent  # type: ignore[assignment,method-assign]
-    our_http._SubmissionBody.write_with_length = written  # type: ignore[assignment,method-assign]
+    our_exchange.SubmissionBody.write_with_length = written  # type: ignore[assignment,method-assign]
 
 
 def tell_of_posts(say: Say) -> None:

@@ -1,0 +1,117 @@
+"""Time limits for many waits at once, with one timer of the loop for each length of time.
+
+`asyncio.timeout` asks the loop for a timer that is nearly always cancelled again; here a wait that
+ends in time costs two changes of a dictionary.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+
+__all__ = ["Limit", "Watchdog"]
+
+
+class Watchdog:
+    """Ends what takes too long; made inside a running event loop."""
+
+    def __init__(self) -> None:
+        self._queues: dict[float, _Queue] = {}
+
+    def limit(self, seconds: float, *, strikes: int = 1) -> Limit:
+        """Return a limit for one `with` block.
+
+        Args:
+            seconds: How long the block may take, above zero.
+            strikes: After how many times `seconds` it ends. A computer that slept through the
+                first has the others when it wakes.
+        """
+        queue = self._queues.get(seconds)
+        if queue is None:
+            queue = self._queues[seconds] = _Queue(seconds)
+        return Limit(queue, strikes)
+
+    def close(self) -> None:
+        """Stop the timers; limits that are still held no longer strike."""
+        for queue in self._queues.values():
+            queue.stop()
+
+
+class Limit:
+    """Cancels the task inside its `with` block when the time is over; that is a TimeoutError.
+
+    As with `asyncio.timeout`, a cancellation by anybody else goes through.
+    """
+
+    __slots__ = ("_cancelling", "_queue", "_struck", "_task", "deadline", "strikes")
+
+    deadline: float
+
+    def __init__(self, queue: _Queue, strikes: int) -> None:
+        self._queue = queue
+        self._struck = False
+        self.strikes = strikes
+
+    def __enter__(self) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a limit is for the code of a task")
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._queue.add(self)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if not self._struck:
+            self._queue.discard(self)
+        elif self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+            raise TimeoutError from error
+
+    def strike(self) -> None:
+        """End the block."""
+        self._struck = True
+        self._task.cancel()
+
+
+class _Queue:
+    """The limits of one length, which therefore end in the order in which they began."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._loop = asyncio.get_running_loop()
+        self._limits: dict[Limit, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, limit: Limit) -> None:
+        limit.deadline = self._loop.time() + self._seconds
+        self._limits[limit] = None
+        if self._timer is None:
+            self._timer = self._loop.call_at(limit.deadline, self._look)
+
+    def discard(self, limit: Limit) -> None:
+        # The timer stays: when it comes, it is set anew for whoever is first then.
+        del self._limits[limit]
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self) -> None:
+        self._timer = None
+        now = self._loop.time()
+        while self._limits:
+            first = next(iter(self._limits))
+            if first.deadline > now:
+                self._timer = self._loop.call_at(first.deadline, self._look)
+                return
+            del self._limits[first]
+            first.strikes -= 1
+            if first.strikes > 0:
+                first.deadline = now + self._seconds
+                self._limits[first] = None
+            else:
+                first.strike()
