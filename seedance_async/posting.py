@@ -99,7 +99,10 @@ class Poster:
         """Write down, POST once, read the answer, write down."""
         state = self._state
         try:
-            await state.tell(submission.journal.submitting(submission.tag, submission.request))
+            await state.tell(
+                submission.journal,
+                submission.journal.submitting(submission.tag, submission.request),
+            )
         except LedgerError as error:
             return LedgerError(f"nothing was sent: {error}")
         submission.submitted_at = state.wall()
@@ -156,12 +159,16 @@ class Poster:
             "accepted: job %s of %s (%s)", request_id, submission.request.model_id, submission.tag
         )
         try:
-            await state.tell(submission.journal.accepted(submission.tag, request_id))
+            await state.tell(
+                submission.journal, submission.journal.accepted(submission.tag, request_id)
+            )
         except LedgerError as error:
             self._unrecorded(submission, request_id, error)
         except asyncio.CancelledError:  # the event loop ends: one more attempt, then it is lost
             logger.critical("job %s may not be in the journal", request_id)
-            await state.tell(submission.journal.accepted(submission.tag, request_id))
+            await state.tell(
+                submission.journal, submission.journal.accepted(submission.tag, request_id)
+            )
             raise
         submission.slot.track()
         state.submitted += 1
@@ -217,7 +224,9 @@ class Poster:
             await asyncio.sleep(state.settings.retry.backoff(attempt))
             attempt += 1
             try:
-                await state.tell(submission.journal.accepted(submission.tag, request_id))
+                await state.tell(
+                    submission.journal, submission.journal.accepted(submission.tag, request_id)
+                )
             except LedgerError as error:
                 if state.closing or isinstance(error, LedgerClosedError):
                     logger.critical("job %s is not in the journal: %s", request_id, error)
@@ -230,7 +239,9 @@ class Poster:
         self, submission: Submission, error: TransportError | RateLimitedError
     ) -> Verdict:
         try:
-            await self._state.tell(submission.journal.not_sent(submission.tag, str(error)))
+            await self._state.tell(
+                submission.journal, submission.journal.not_sent(submission.tag, str(error))
+            )
         except LedgerError as unwritten:
             return LedgerError(f"nothing was accepted, but that could not be told: {unwritten}")
         return error
@@ -252,7 +263,9 @@ class Poster:
             )
         )
         try:
-            await state.tell(submission.journal.finished(submission.tag, outcome))
+            await state.tell(
+                submission.journal, submission.journal.finished(submission.tag, outcome)
+            )
         except LedgerError:
             logger.exception("the refusal of %s could not be written", submission.tag)
         state.emit(JobFinished(at=state.wall(), outcome=outcome, tag=submission.tag))
@@ -274,7 +287,9 @@ class Poster:
             )
         )
         try:
-            await state.tell(submission.journal.in_doubt(submission.tag, _seen(doubt)))
+            await state.tell(
+                submission.journal, submission.journal.in_doubt(submission.tag, _seen(doubt))
+            )
         except LedgerError:
             logger.critical(
                 "the doubt about %s could not be written", submission.tag, exc_info=True

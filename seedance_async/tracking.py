@@ -407,7 +407,9 @@ class Tracker:
         if isinstance(outcome, Succeeded):
             self._teach(track, outcome)
         try:
-            await self._state.tell(track.facts.journal.finished(track.facts.tag, outcome))
+            await self._state.tell(
+                track.facts.journal, track.facts.journal.finished(track.facts.tag, outcome)
+            )
         except LedgerError as error:
             logger.error("job %s: its outcome is not written: %s", track.job.request_id, error)  # noqa: TRY400
         track.progress.end(outcome)
