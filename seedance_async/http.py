@@ -152,7 +152,8 @@ class HttpTransport:
         # and with them the token, which a chained traceback could show.
         try:
             if not trouble:
-                with self._watchdog.limit(timeout):
+                # In two halves: a computer that slept reads in the second what came meanwhile.
+                with self._watchdog.limit(timeout / 2, strikes=2):
                     await self._exchange(method, path, payload, answer)
         except aiohttp.ConnectionTimeoutError:
             trouble = f"no connection for {method} {path} within {self._limits.connect:g} s"

@@ -372,3 +372,20 @@ def test_an_answer_before_the_body_was_read() -> None:
 
     found = exchange(hasty, timeout=5, body=LARGE * 5)
     assert found.status == 401
+
+
+def test_an_answer_that_came_while_the_computer_slept_is_read() -> None:
+    """The clock leaps over the whole limit; what lies in the socket by then leaves no doubt."""
+
+    async def sleepy(talk: Conversation) -> None:
+        loop = asyncio.get_running_loop()
+        awake = loop.time
+        await talk.request()
+        await talk.answer(202, b"{}")
+        loop.time = lambda: awake() + 3600  # type: ignore[method-assign]
+
+    async def main() -> Answer | TransportError:
+        async with server(sleepy) as here, transport_to(here.url) as transport:
+            return await post(transport, timeout=30)
+
+    assert answered(asyncio.run(main())).complete
