@@ -160,7 +160,7 @@ class HttpTransport:
         except TimeoutError:
             trouble = f"no answer to {method} {path} within {timeout:g} s"
         except _BROKEN as error:
-            trouble = f"no answer to {method} {path}: {_describe(error)}"
+            trouble = hide(f"no answer to {method} {path}: {_describe(error)}", self._secret)
         if not answer.status:
             raise TransportError(hide(trouble, self._secret), sent=payload is None or payload.sent)
         return answer  # one that broke off keeps its status, which may decide already
@@ -207,7 +207,7 @@ class HttpTransport:
         except TimeoutError:
             trouble = f"no answer from {_place(url)} in time"
         except _BROKEN as error:
-            trouble = f"no answer from {_place(url)}: {_describe(error)}"
+            trouble = hide(f"no answer from {_place(url)}: {_describe(error)}", self._secret)
         raise TransportError(hide(trouble, self._secret), sent=True)
 
     async def aclose(self) -> None:
@@ -248,7 +248,7 @@ class _HttpStream:
         except TimeoutError:
             trouble = "the download stalled"
         except _CUT_OFF as error:
-            trouble = f"the download broke off: {_describe(error)}"
+            trouble = hide(f"the download broke off: {_describe(error)}", self._secret)
         if trouble:
             # The reader raises before it hands out what had arrived, which a Range would have to
             # fetch again, for ever if each answer is cut early. There is no public way to it.
