@@ -1,76 +1,45 @@
-"""Requests to the service's own origin, straight through aiohttp's connector.
+"""Requests to the service's own origin, over aiohttp's connections.
 
 `aiohttp.ClientSession` looks at redirects, cookies, middlewares, netrc and traces for each request,
-none of which the API's requests may have; what is left is a connection, a request and a response.
-Everything used here is public in aiohttp 3, and the wire is the same (`tests/test_exchange.py`).
+none of which the API's requests may have, and builds request and response of many parts. Here
+aiohttp finds the connection (pool, names, TLS, proxies) and parses the answer; what is written is
+a head that is known before, and a body. The wire is the same (`tests/test_exchange.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, Final
 
 import aiohttp
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.client_reqrep import ConnectionKey
-from multidict import CIMultiDict
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
-__all__ = ["Exchange", "SubmissionBody"]
+from seedance_async.bodies import MAX_BODY_BYTES, Answer
+
+__all__ = ["Exchange", "SubmissionBody", "converse"]
 
 
-class SubmissionBody(aiohttp.payload.Payload):
+class SubmissionBody:
     """A JSON body that knows whether any of it may have left this machine.
 
     No exception type tells that: the same bare TimeoutError comes while connecting and after the
-    body. Headers alone do not count: without its body no server can accept a submission.
+    body.
     """
 
     def __init__(self, value: bytes) -> None:
-        super().__init__(value, content_type="application/json")
-        self._size = len(value)
+        self._value = value
         self.sent = False
 
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        text: str = self._value.decode(encoding, errors)
-        return text
+    def head(self) -> str:
+        """Return what the request's head says of the body."""
+        return f"Content-Length: {len(self._value)}\r\nContent-Type: application/json\r\n"
 
-    async def write(self, writer: AbstractStreamWriter) -> None:
-        await self.write_with_length(writer, None)
-
-    async def write_with_length(
-        self, writer: AbstractStreamWriter, content_length: int | None
-    ) -> None:
-        del content_length  # the body is always whole
-        transport: asyncio.Transport | None = getattr(writer, "transport", None)
-        if transport is None or transport.is_closing():
-            raise aiohttp.ClientConnectionResetError("the connection closed before the body")
+    def write(self, transport: asyncio.WriteTransport, head: bytes) -> None:
+        """Write the whole request, which the operating system may take in parts."""
         self.sent = True
-        await writer.write(self._value)
-
-
-class _Request(aiohttp.ClientRequest):
-    """A request whose headers and origin are known before: they are copied, not built again.
-
-    An aiohttp that no longer asked these methods would build the same, and take longer.
-    """
-
-    known_key: ConnectionKey | None = None
-
-    @property
-    def connection_key(self) -> ConnectionKey:
-        """What connections for this request are kept under."""
-        return super().connection_key if self.known_key is None else self.known_key
-
-    def update_host(self, url: URL) -> None:
-        """The base URL was checked; it holds no user and no password."""
-
-    def update_headers(self, headers: Any) -> None:
-        """Take a copy of the headers, `Host` included."""
-        self.headers = headers.copy()
-
-    def update_auto_headers(self, skip_auto_headers: Any) -> None:
-        """All headers are given."""
+        transport.writelines((head, self._value))
 
 
 class Exchange:
@@ -88,71 +57,119 @@ class Exchange:
     def __init__(
         self,
         base_url: str,
-        headers: dict[str, str],
+        headers: Mapping[str, str],
         connector: aiohttp.BaseConnector,
         *,
         proxy: str | None,
         ssl: Any,
         connect_timeout: float,
     ) -> None:
-        base = URL(base_url, encoded=True)
-        self._scheme = base.scheme
-        self._authority = base.raw_authority
-        self._path = base.raw_path.rstrip("/")
-        self._headers = CIMultiDict({"Host": base.host_port_subcomponent or "", **headers})
+        self._base = URL(base_url, encoded=True)
+        self._path = self._base.raw_path.rstrip("/")
+        self._headers = {"Host": self._base.host_port_subcomponent or "", **headers}
         self._connector = connector
         self._proxy = None if proxy is None else URL(proxy)
         self._ssl = ssl
         self._timeout: Final = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout)
         self._loop = asyncio.get_running_loop()
-        self._key: ConnectionKey | None = None
-        if proxy is None:  # a request by a proxy may be changed for it
-            self._key = self._request("GET", "/", None).connection_key
+        self._request = self._make_request()
+        self._head = _lines(self._headers)
 
-    async def open(
-        self, method: str, path: str, body: SubmissionBody | None
-    ) -> aiohttp.ClientResponse:
-        """Send a request and return its answer, of which the head was read; the caller closes it.
-
-        Raises:
-            ConnectionTimeoutError: No connection in time.
-            ClientError: As aiohttp does; so OSError.
-        """
-        request = self._request(method, path, body)
-        try:
-            connection = await self._connector.connect(request, traces=[], timeout=self._timeout)
-        except TimeoutError as error:
-            raise aiohttp.ConnectionTimeoutError(f"no connection to {request.url}") from error
-        try:
-            assert connection.protocol is not None
-            connection.protocol.set_response_params(read_until_eof=True, auto_decompress=True)
-            response = await request.send(connection)
-            try:
-                return await response.start(connection)
-            except BaseException:
-                response.close()
-                raise
-        except BaseException:
-            connection.close()
-            raise
-
-    def _request(self, method: str, path: str, body: SubmissionBody | None) -> _Request:
-        path, _, query = path.partition("?")
-        url = URL.build(
-            scheme=self._scheme,
-            authority=self._authority,
-            path=self._path + path,
-            query_string=query,
-            encoded=True,
-        )
-        request = _Request(
-            method,
-            url,
+    def _make_request(self) -> aiohttp.ClientRequest:
+        """Return what aiohttp finds a connection for."""
+        return aiohttp.ClientRequest(
+            "GET",
+            self._base,
             headers=self._headers,
-            data=body,
             loop=self._loop,
             proxy=self._proxy,
             ssl=self._ssl,
         )
-        request.known_key = self._key
-        return request
+
+    async def make(
+        self, method: str, path: str, body: SubmissionBody | None, answer: Answer
+    ) -> None:
+        """Send a request and fill in `answer` as it comes.
+
+        Cancelled or failed, the connection is cut at once, with what was not yet sent.
+
+        Raises:
+            ConnectionTimeoutError: No connection in time.
+            ClientError: As aiohttp does; so OSError.
+            HttpProcessingError: What came is not HTTP.
+        """
+        path = self._path + path
+        if not (path.isascii() and path.isprintable()) or " " in path:
+            raise ValueError("a path must be encoded")
+        # aiohttp changes a request for its proxy.
+        request = self._request if self._proxy is None else self._make_request()
+        try:
+            connection = await self._connector.connect(request, traces=[], timeout=self._timeout)
+        except TimeoutError as error:
+            raise aiohttp.ConnectionTimeoutError(f"no connection to {self._base}") from error
+        whole = False
+        try:
+            whole = await converse(
+                connection, self._compose(method, path, body, request), body, answer
+            )
+        finally:
+            if whole:
+                connection.release()
+            else:
+                if connection.transport is not None:
+                    connection.transport.abort()
+                connection.close()
+
+    def _compose(
+        self, method: str, path: str, body: SubmissionBody | None, request: aiohttp.ClientRequest
+    ) -> bytes:
+        """Return a request's head."""
+        lines = self._head
+        if self._proxy is not None and not request.is_ssl():
+            path = str(self._base.origin()) + path
+            lines = _lines(request.headers)  # with what is for the proxy
+        if body is not None:
+            lines += body.head()
+        elif method != "GET":
+            lines += "Content-Length: 0\r\n"
+        return f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode()
+
+
+async def converse(
+    connection: Any, head: bytes, body: SubmissionBody | None, answer: Answer
+) -> bool:
+    """Write a request and read its answer; return whether the connection can serve again."""
+    protocol: ResponseHandler | None = connection.protocol
+    transport: asyncio.Transport | None = connection.transport
+    if protocol is None or transport is None or transport.is_closing():
+        raise aiohttp.ClientConnectionResetError("the connection closed before the request")
+    protocol.set_response_params(read_until_eof=True, auto_decompress=True)
+    if body is None:
+        transport.write(head)
+    else:
+        body.write(transport, head)
+    message, content = await protocol.read()
+    while 100 <= message.code < 200 and message.code != 101:
+        message, content = await protocol.read()
+    answer.status, answer.headers = message.code, message.headers  # looked up in any case
+    await _read(content, answer)
+    # Who was answered early may still be sending.
+    return answer.complete and transport.get_write_buffer_size() == 0
+
+
+async def _read(content: aiohttp.StreamReader, answer: Answer) -> None:
+    """Read a body to its end or the longest that is read; one that breaks off is kept as it is."""
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        while size <= MAX_BODY_BYTES and not content.at_eof():
+            chunk = await content.readany()
+            size += len(chunk)
+            chunks.append(chunk)
+        answer.complete = size <= MAX_BODY_BYTES and content.exception() is None
+    finally:
+        answer.body = b"".join(chunks)[:MAX_BODY_BYTES]
+
+
+def _lines(headers: Mapping[str, str]) -> str:
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items())

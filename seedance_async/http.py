@@ -17,10 +17,11 @@ from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 import attrs
+from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from seedance_async.__about__ import __version__
-from seedance_async.bodies import MAX_BODY_BYTES, Answer, excerpt
+from seedance_async.bodies import Answer, excerpt
 from seedance_async.credentials import Token
 from seedance_async.errors import TransportError
 from seedance_async.exchange import Exchange, SubmissionBody
@@ -31,7 +32,7 @@ from seedance_async.watchdog import Watchdog
 
 __all__ = ["HttpTransport", "Limits", "fetch_head"]
 
-_BROKEN: Final = (aiohttp.ClientError, OSError, ValueError, RuntimeError)
+_BROKEN: Final = (aiohttp.ClientError, HttpProcessingError, OSError, ValueError, RuntimeError)
 """What an exchange may end in; ValueError: no host name; RuntimeError: a closed connector."""
 
 _CUT_OFF: Final = (aiohttp.ClientError, OSError, RuntimeError)
@@ -168,17 +169,11 @@ class HttpTransport:
     async def _exchange(
         self, method: str, path: str, payload: SubmissionBody | None, answer: Answer
     ) -> None:
-        """Send a request and fill in `answer` as it comes."""
         if method == "GET":
-            await self._entrance.acquire()
-            try:
-                await _fill(answer, await self._getting.open(method, path, payload))
-            finally:
-                self._entrance.release()
-            return
-        response = await self._posting.open(method, path, payload)
-        await _fill(answer, response)
-        await response.wait_for_close()  # who was answered early may still be sending
+            async with self._entrance:
+                await self._getting.make(method, path, None, answer)
+        else:
+            await self._posting.make(method, path, payload, answer)
 
     @asynccontextmanager
     async def stream(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[_HttpStream]:
@@ -257,24 +252,6 @@ class _HttpStream:
             raise TransportError(hide(trouble, self._secret), sent=True)
 
 
-async def _fill(answer: Answer, response: aiohttp.ClientResponse) -> None:
-    answer.status = response.status
-    answer.headers = response.headers  # looked up in any case
-    content = response.content
-    chunks: list[bytes] = []
-    size = 0
-    try:
-        while size <= MAX_BODY_BYTES and not content.at_eof():
-            chunk = await content.readany()
-            size += len(chunk)
-            chunks.append(chunk)
-        answer.complete = size <= MAX_BODY_BYTES and content.exception() is None
-    finally:
-        answer.body = b"".join(chunks)[:MAX_BODY_BYTES]
-        if not response.closed:  # the end of a body gives its connection back
-            response.close()
-
-
 def _lower(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     return ((name.lower(), value) for name, value in headers.items())
 
@@ -286,9 +263,9 @@ def _place(url: str) -> str:
 
 def _describe(error: BaseException) -> str:
     """Return an error's text without the request that aiohttp's errors carry along."""
-    if isinstance(error, aiohttp.ClientResponseError):
+    if isinstance(error, aiohttp.ClientResponseError | HttpProcessingError):
         # The message may hold all that came where HTTP was expected.
-        return f"{type(error).__name__}: {error.status} {excerpt(error.message)}"
+        return f"{type(error).__name__}: {excerpt(error.message)}"
     if isinstance(error, aiohttp.ClientProxyConnectionError):
         return "the proxy cannot be reached"
     return f"{type(error).__name__}: {excerpt(str(error)) or 'no further details'}"

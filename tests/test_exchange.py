@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import aiohttp
+import attrs
 import pytest
 from yarl import URL
 
+from seedance_async.bodies import Answer
 from seedance_async.errors import TransportError
-from seedance_async.exchange import Exchange, SubmissionBody, _Request
+from seedance_async.exchange import Exchange, SubmissionBody
 from seedance_async.http import Limits
 
 from .misbehaving import Conversation, live, server, transport_to
@@ -23,6 +25,48 @@ HEADERS = {
 PATH = "/v1/requests/6f21c6f0-4a25-49ee-b720-000000000001/result?include_cost=true"
 
 
+def exchange(base: str, connector: aiohttp.BaseConnector, proxy: str | None = None) -> Exchange:
+    return Exchange(base, HEADERS, connector, proxy=proxy, ssl=True, connect_timeout=10)
+
+
+@pytest.mark.parametrize("path", ["", "/runcomfy", "/run%20comfy/"])
+@pytest.mark.parametrize(
+    "body", [None, b"", b'{"text": "A red fox"}'], ids=["GET", "empty", "POST"]
+)
+@pytest.mark.parametrize("by_proxy", [False, True], ids=["straight", "by a proxy"])
+def test_a_request_is_the_one_that_aiohttp_would_make(
+    path: str, body: bytes | None, by_proxy: bool
+) -> None:
+    """Its method, its target, each of its headers, its body."""
+    method = "GET" if body is None else "POST"
+
+    async def answering(talk: Conversation) -> None:
+        while await talk.request() is not None:
+            await talk.answer()
+
+    async def main() -> None:
+        async with server(answering) as here, aiohttp.TCPConnector() as connector:
+            base = ("http://127.0.0.1:1" if by_proxy else here.url) + path
+            proxy = here.url.replace("//", "//fox:den@") if by_proxy else None
+            payload = SubmissionBody(body) if body else None
+            answer = Answer(0, {}, b"")
+            await exchange(base, connector, proxy).make(method, PATH, payload, answer)
+            assert (answer.status, answer.complete, answer.body) == (200, True, b"{}")
+            async with aiohttp.ClientSession() as session:
+                given = {**HEADERS, **({"Content-Type": "application/json"} if body else {})}
+                url = URL(base.rstrip("/") + PATH, encoded=True)
+                async with session.request(
+                    method, url, headers=given, data=body or None, proxy=proxy
+                ) as response:
+                    assert response.status == 200
+        ours, theirs = (attrs.evolve(seen, connection=0) for seen in here.requests)
+        if body == b"":
+            assert theirs.headers.pop("content-type") == "application/octet-stream"  # of nothing
+        assert ours == theirs
+
+    live(main)
+
+
 @pytest.mark.parametrize(
     "base",
     [
@@ -33,44 +77,54 @@ PATH = "/v1/requests/6f21c6f0-4a25-49ee-b720-000000000001/result?include_cost=tr
         "http://[::1]:8765",
     ],
 )
-@pytest.mark.parametrize("body", [None, b'{"text": "A red fox"}'], ids=["GET", "POST"])
-def test_a_request_is_the_one_that_aiohttp_would_make(base: str, body: bytes | None) -> None:
-    """Its URL, its headers, and the key that its connection is kept under."""
+def test_its_host_and_the_key_of_its_connection_are_those_of_aiohttp(base: str) -> None:
+    """A session of aiohttp on the same connector would find the same connections."""
 
     async def main() -> None:
-        connector = aiohttp.TCPConnector()
-        exchange = Exchange(base, HEADERS, connector, proxy=None, ssl=True, connect_timeout=10)
-        method = "GET" if body is None else "POST"
-        ours = exchange._request(method, PATH, None if body is None else SubmissionBody(body))
-        theirs = aiohttp.ClientRequest(
-            method,
-            URL(base + PATH, encoded=True),
-            headers=HEADERS,
-            data=None if body is None else SubmissionBody(body),
-            loop=asyncio.get_running_loop(),
-        )
-        assert isinstance(ours, _Request)
-        assert ours.url == theirs.url
-        assert ours.url.raw_path_qs == theirs.url.raw_path_qs
-        assert dict(ours.headers) == dict(theirs.headers)
-        assert ours.connection_key == theirs.connection_key
-        await connector.close()
+        async with aiohttp.TCPConnector() as connector:
+            ours = exchange(base, connector)
+            theirs = aiohttp.ClientRequest(
+                "GET", URL(base + PATH, encoded=True), loop=asyncio.get_running_loop()
+            )
+            assert f"Host: {theirs.headers['Host']}\r\n" in ours._head
+            assert ours._request.connection_key == theirs.connection_key
 
     live(main)
 
 
-def test_what_one_request_adds_no_other_carries() -> None:
-    """The headers are copied for each request: a body's length stays with its body."""
+@pytest.mark.parametrize("path", ["/a b", "/a\r\nX-Evil: 1", "/a\nb", "/\u00e9", "/\x00"])
+def test_a_path_cannot_end_its_line(path: str) -> None:
+    """Nothing that is not encoded reaches the wire, whoever forgot it."""
 
     async def main() -> None:
-        connector = aiohttp.TCPConnector()
-        exchange = Exchange(
-            "http://127.0.0.1:1", HEADERS, connector, proxy=None, ssl=True, connect_timeout=1
-        )
-        first = exchange._request("POST", "/", SubmissionBody(b"{}"))
-        assert first.headers["Content-Length"] == "2"
-        assert "Content-Length" not in exchange._request("GET", "/", None).headers
-        await connector.close()
+        async with aiohttp.TCPConnector() as connector:
+            with pytest.raises(ValueError, match="encoded"):
+                await exchange("http://127.0.0.1:1", connector).make(
+                    "GET", path, None, Answer(0, {}, b"")
+                )
+
+    live(main)
+
+
+def test_what_was_not_sent_by_the_time_limit_is_not_sent_after_it() -> None:
+    """The rest of a large body goes with its connection, which is cut."""
+    body = b"x" * 30_000_000
+    seen = 0
+
+    async def slow(talk: Conversation) -> None:
+        nonlocal seen
+        await talk.head()
+        await asyncio.sleep(0.2)
+        while chunk := await talk._reader.read(2**20):
+            seen += len(chunk)
+
+    async def main() -> None:
+        async with server(slow) as here, transport_to(here.url) as transport:
+            with pytest.raises(TransportError, match="no answer") as caught:
+                await transport.send("POST", "/", body, timeout=0.1)
+            assert caught.value.sent
+            await asyncio.sleep(0.4)
+        assert seen < len(body)
 
     live(main)
 

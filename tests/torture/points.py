@@ -170,7 +170,7 @@ def _kind(target: Any) -> str:
 
 def _install_posts(points: Points) -> None:
     send = our_http.HttpTransport.send
-    write = our_exchange.SubmissionBody.write_with_length
+    write = our_exchange.SubmissionBody.write
 
     async def sent(
         transport: Any, method: str, path: str, body: bytes | None = None, **options: Any
@@ -183,12 +183,12 @@ def _install_posts(points: Points) -> None:
         points.reach(f"after the answer to {what}")
         return answer
 
-    async def written(body: Any, writer: Any, length: int | None) -> None:
-        await write(body, writer, length)
+    def written(body: Any, transport: Any, head: bytes) -> None:
+        write(body, transport, head)
         points.reach("after a POST left")
 
     our_http.HttpTransport.send = sent  # type: ignore[assignment,method-assign]
-    our_exchange.SubmissionBody.write_with_length = written  # type: ignore[assignment,method-assign]
+    our_exchange.SubmissionBody.write = written  # type: ignore[assignment,method-assign]
 
 
 def tell_of_posts(say: Say) -> None:
