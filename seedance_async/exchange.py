@@ -66,25 +66,17 @@ class Exchange:
     ) -> None:
         self._base = URL(base_url, encoded=True)
         self._path = self._base.raw_path.rstrip("/")
-        self._headers = {"Host": self._base.host_port_subcomponent or "", **headers}
         self._connector = connector
-        self._proxy = None if proxy is None else URL(proxy)
-        self._ssl = ssl
         self._timeout: Final = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout)
-        self._loop = asyncio.get_running_loop()
-        self._request = self._make_request()
-        self._head = _lines(self._headers)
-
-    def _make_request(self) -> aiohttp.ClientRequest:
-        """Return what aiohttp finds a connection for."""
-        return aiohttp.ClientRequest(
-            "GET",
-            self._base,
-            headers=self._headers,
-            loop=self._loop,
-            proxy=self._proxy,
-            ssl=self._ssl,
+        given = {"Host": self._base.host_port_subcomponent or "", **headers}
+        by = None if proxy is None else URL(proxy)
+        loop = asyncio.get_running_loop()
+        # Only what aiohttp finds connections for; it adds to the headers what is for the proxy.
+        self._request = aiohttp.ClientRequest(
+            "GET", self._base, headers=given, loop=loop, proxy=by, ssl=ssl
         )
+        self._by_proxy = by is not None and not self._request.is_ssl()
+        self._head = _lines(given)
 
     async def make(
         self, method: str, path: str, body: SubmissionBody | None, answer: Answer
@@ -101,17 +93,15 @@ class Exchange:
         path = self._path + path
         if not (path.isascii() and path.isprintable()) or " " in path:
             raise ValueError("a path must be encoded")
-        # aiohttp changes a request for its proxy.
-        request = self._request if self._proxy is None else self._make_request()
         try:
-            connection = await self._connector.connect(request, traces=[], timeout=self._timeout)
+            connection = await self._connector.connect(
+                self._request, traces=[], timeout=self._timeout
+            )
         except TimeoutError as error:
             raise aiohttp.ConnectionTimeoutError(f"no connection to {self._base}") from error
         whole = False
         try:
-            whole = await converse(
-                connection, self._compose(method, path, body, request), body, answer
-            )
+            whole = await converse(connection, self._compose(method, path, body), body, answer)
         finally:
             if whole:
                 connection.release()
@@ -120,14 +110,12 @@ class Exchange:
                     connection.transport.abort()
                 connection.close()
 
-    def _compose(
-        self, method: str, path: str, body: SubmissionBody | None, request: aiohttp.ClientRequest
-    ) -> bytes:
+    def _compose(self, method: str, path: str, body: SubmissionBody | None) -> bytes:
         """Return a request's head."""
         lines = self._head
-        if self._proxy is not None and not request.is_ssl():
-            path = str(self._base.origin()) + path
-            lines = _lines(request.headers)  # with what is for the proxy
+        if self._by_proxy:
+            path = f"{self._base.origin()}{path}"
+            lines = _lines(self._request.headers)
         if body is not None:
             lines += body.head()
         elif method != "GET":

@@ -261,6 +261,33 @@ def exchange(handler: Handler, timeout: float = 5.0, body: bytes = BODY) -> Answ
     return found[0]
 
 
+def test_words_before_the_answer_are_no_answer() -> None:
+    """100, 102 and 103 may come before it, as often as a server likes."""
+
+    async def talkative(talk: Conversation) -> None:
+        await talk.request()
+        for status in (100, 103, 102, 103):
+            await talk.send(head_of(status))
+        await talk.answer(202, b'{"a": 1}')
+
+    found = exchange(talkative)
+    assert (found.status, found.complete, found.body) == (202, True, b'{"a": 1}')
+
+
+def test_a_body_without_an_end_is_left() -> None:
+    """What is read of it ends at 8 MiB, long before the time limit."""
+
+    async def endless(talk: Conversation) -> None:
+        await talk.request()
+        await talk.send(head_of(200, connection="close"))
+        while True:
+            await talk.send(b"x" * 2**16)
+            await asyncio.sleep(0)
+
+    found = exchange(endless, timeout=60)
+    assert (found.status, found.complete, len(found.body)) == (200, False, MAX_BODY_BYTES)
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirects_are_answers(status: int) -> None:
     """No redirect of a submission is followed, neither here nor to another origin."""
