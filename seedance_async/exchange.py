@@ -93,12 +93,7 @@ class Exchange:
         path = self._path + path
         if not (path.isascii() and path.isprintable()) or " " in path:
             raise ValueError("a path must be encoded")
-        try:
-            connection = await self._connector.connect(
-                self._request, traces=[], timeout=self._timeout
-            )
-        except TimeoutError as error:
-            raise aiohttp.ConnectionTimeoutError(f"no connection to {self._base}") from error
+        connection = await self._connect()
         whole = False
         try:
             whole = await converse(connection, self._compose(method, path, body), body, answer)
@@ -106,9 +101,22 @@ class Exchange:
             if whole:
                 connection.release()
             else:
-                if connection.transport is not None:
-                    connection.transport.abort()
-                connection.close()
+                _cut(connection)
+
+    async def _connect(self) -> Any:
+        while True:
+            try:
+                connection = await self._connector.connect(
+                    self._request, traces=[], timeout=self._timeout
+                )
+            except TimeoutError as error:
+                raise aiohttp.ConnectionTimeoutError(f"no connection to {self._base}") from error
+            assert connection.protocol is not None
+            if not connection.protocol.should_close:
+                return connection
+            # What came while it lay in the pool would be taken for the answer to this request: the
+            # id of another job, say.
+            _cut(connection)
 
     def _compose(self, method: str, path: str, body: SubmissionBody | None) -> bytes:
         """Return a request's head."""
@@ -143,6 +151,12 @@ async def converse(
     await _read(content, answer)
     # Who was answered early may still be sending.
     return answer.complete and transport.get_write_buffer_size() == 0
+
+
+def _cut(connection: Any) -> None:
+    if connection.transport is not None:
+        connection.transport.abort()
+    connection.close()
 
 
 async def _read(content: aiohttp.StreamReader, answer: Answer) -> None:

@@ -51,6 +51,32 @@ def test_posts_never_use_a_connection_that_has_idled() -> None:
     assert Limits().submit_keepalive <= 1.0
 
 
+@pytest.mark.parametrize("delay", [0.0, 0.02], ids=["at once", "while it idles"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_an_answer_that_nobody_asked_for_answers_no_other_request(
+    method: str, delay: float
+) -> None:
+    """A submission that took it for its own would track the job of another, and lose its own."""
+
+    async def twice(talk: Conversation) -> None:
+        while (seen := await talk.request()) is not None:
+            await talk.answer(200, seen.target.encode())
+            await asyncio.sleep(delay)
+            await talk.answer(200, b"nobody asked")
+
+    async def main() -> None:
+        async with server(twice) as here, transport_to(here.url) as transport:
+            for number in range(4):
+                path = f"/{number}"
+                answer = await transport.send(
+                    method, path, b"{}" if method == "POST" else None, timeout=5
+                )
+                assert answer.body == path.encode()
+                await asyncio.sleep(2 * delay)
+
+    live(main)
+
+
 def test_a_server_that_closes_idle_connections_causes_no_doubt() -> None:
     """A connection that was seen to close is not used again, however warm it is."""
 
