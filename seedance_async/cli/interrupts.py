@@ -8,8 +8,9 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
+from seedance_async.cli.dropped import raise_dropped
 from seedance_async.cli.takeover import SIGNALS, Takeover
 
 __all__ = ["Interrupts", "Unwelcome"]
@@ -25,6 +26,9 @@ class Interrupts(Takeover):
 
     Enter it before the event loop starts: asyncio's own handler would cancel whatever runs first.
     The loop is told by its thread-safe call, which works on all systems.
+
+    Raises:
+        KeyboardInterrupt: On entering, if there was an interrupt before that Python dropped.
     """
 
     def __init__(self) -> None:
@@ -44,6 +48,15 @@ class Interrupts(Takeover):
     def came(self) -> bool:
         """Whether there was a signal."""
         return self._count > 0
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        try:
+            raise_dropped()  # from here on none is: signals no longer raise
+        except KeyboardInterrupt:
+            self.give_back()
+            raise
+        return self
 
     def bind(self, last_words: Callable[[], str]) -> None:
         """Begin to hand signals to the running loop.
