@@ -1,6 +1,8 @@
 """An interrupt in the middle of an import, where Python loses it: nothing is paid after it."""
 
+import io
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -10,6 +12,8 @@ import pytest
 from seedance_async.batch.runner import Wishes
 from seedance_async.cli.app import run
 from seedance_async.cli.batchrun import BatchRun
+from seedance_async.cli.dropped import Dropped
+from seedance_async.cli.spending import ask
 from seedance_async.simulator import Simulator
 from seedance_async.testing import SimulatorServer, running_simulator
 
@@ -101,3 +105,19 @@ def test_never_pays_after_an_interrupt_just_before_a_batch_begins(
     Path("films.jsonl").write_text('{"key": "fox", "model": "pro-fast", "text": "A fox"}\n')
     assert run([*COMMANDS["batch"], "--simulate", "--speed", "1000"]) == 130
     assert states(Path("run")) == {"fox": "planned"}
+
+
+def test_a_dropped_interrupt_is_not_followed_by_a_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody answers who has left; each is heeded once."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stdin", Terminal("y\ny\n"))
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with Dropped() as dropped:
+        dropped.came = True
+        with pytest.raises(KeyboardInterrupt):
+            ask("This is paid.")
+        ask("This is paid.")
