@@ -10,9 +10,7 @@ def main() -> None:
     """Run the command line and leave with its exit code; without the extra, say what to install."""
     _open_closed_streams()
     try:
-        from seedance_async.cli.app import run
-
-        code = run(sys.argv[1:])
+        code = _run()
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing not in _EXTRA:
@@ -27,6 +25,18 @@ def main() -> None:
         print("interrupted", file=sys.stderr)
         code = 130
     sys.exit(code)
+
+
+def _run() -> int:
+    # An interrupt must not get lost before anything is paid: the imports are guarded by the one,
+    # all until the command takes interrupts by itself by the other.
+    from seedance_async.cli.dropped import Dropped
+    from seedance_async.cli.starting import Starting
+
+    with Dropped(), Starting() as starting:
+        from seedance_async.cli.app import run
+
+        return run(sys.argv[1:], loaded=starting.give_back)
 
 
 def _open_closed_streams() -> None:

@@ -1,3 +1,3 @@
-"""The fixtures that we give to others (`seedance_async.testing`), for our own tests too."""
+"""The fixtures that we give to others, for our own tests too; and what the torture tells."""
 
-pytest_plugins = ["pytester", "seedance_async.testing"]
+pytest_plugins = ["pytester", "seedance_async.testing", "tests.torture.summary"]

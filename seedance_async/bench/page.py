@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from seedance_async.batch.edges import RowState
+from seedance_async.bench.cells import cells
 from seedance_async.bench.figures import LevelFigures, Quantiles, RoundFigures
 from seedance_async.bench.plots import Line, Span, line_plot, span_plot, text
 from seedance_async.bench.report import BenchmarkReport
@@ -199,33 +200,9 @@ def _table(report: BenchmarkReport) -> Iterator[str]:
     for level in report.levels:
         best = level.level == report.recommendation.max_in_flight
         row = ' class="best"' if best else ""
-        cells = "".join(f"<td>{text(cell)}</td>" for cell in _cells(level))
-        yield f"<tr{row}>{cells}</tr>"
+        row_cells = "".join(f"<td>{text(cell)}</td>" for cell in cells(level))
+        yield f"<tr{row}>{row_cells}</tr>"
     yield "</tbody></table></div>"
-
-
-def _cells(level: LevelFigures) -> list[str]:
-    jobs = ", ".join(f"{number} {state}" for state, number in level.counts.items() if number)
-    return [
-        str(level.level),
-        _throughput(level),
-        *(_pair(one) for one in (level.latency, level.wait, level.run, level.lateness)),
-        "" if level.requests_per_job is None else f"{level.requests_per_job:.1f}",
-        str(level.limited),
-        shown(level.cost),
-        jobs.replace("_", " "),
-    ]
-
-
-def _throughput(level: LevelFigures) -> str:
-    if level.throughput is None or level.low is None or level.high is None:
-        return "not measured"
-    spread = "" if level.low == level.high else f" ({level.low:.1f} to {level.high:.1f})"
-    return f"{level.throughput:.1f}{spread}"
-
-
-def _pair(found: Quantiles | None) -> str:
-    return "" if found is None else f"{found.p50:.1f} / {found.p95:.1f}"
 
 
 def _notes(report: BenchmarkReport) -> Iterator[str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import logging
 import os
 import platform
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -71,18 +72,25 @@ def make_app(chosen: str | None) -> App:
     return app
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code; nothing but a missing package comes out."""
+def run(arguments: Sequence[str], *, loaded: Callable[[], object] = lambda: None) -> int:
+    """Run one command and return its exit code; nothing but a missing package comes out.
+
+    Args:
+        arguments: Of the command line, without the program's name.
+        loaded: Called when the command's file is imported, before the command begins.
+    """
     with warnings.catch_warnings():
         for kind in (RequestAdvice, CredentialsWarning):
             warnings.simplefilter("always", kind)
         warnings.showwarning = _show_warning
-        return _run(arguments)
+        return _run(arguments, loaded)
 
 
-def _run(arguments: Sequence[str]) -> int:
+def _run(arguments: Sequence[str], loaded: Callable[[], object]) -> int:
     chosen = next((word for word in arguments if word in COMMANDS), None)
     try:
+        _load(chosen)
+        loaded()
         code = make_app(chosen)(arguments, exit_on_error=False, print_error=False)
         sys.stdout.flush()
     except CycloptsError as error:
@@ -107,6 +115,11 @@ def _run(arguments: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001  the last line of defence says how to report
         return _fail_by_bug(error)
     return code if isinstance(code, int) else Exit.OK
+
+
+def _load(chosen: str | None) -> None:
+    if chosen is not None:
+        importlib.import_module(f"seedance_async.cli.{chosen}")
 
 
 def _asks_for_help(arguments: Sequence[str]) -> bool:

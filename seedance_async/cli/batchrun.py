@@ -282,6 +282,8 @@ class BatchRun:
             limit = order.bounds.budget
             self._board.bind(batch.glance, None if limit is None else to_micro(limit))
             interrupts.bind(self._last_words)
+            if interrupts.came:  # while the accounts were read: nobody waits for a stage yet
+                return None
             with self._board:
                 return await self._watch(batch, interrupts)
 

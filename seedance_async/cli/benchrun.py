@@ -180,8 +180,6 @@ class BenchRun:
         """Run the benchmark, and close everything; None: interrupted before it began."""
         order = self._order
         async with self._stack:
-            if interrupts.came:
-                return None
             self._benchmark = benchmark = Benchmark(
                 self._ledger,
                 self._session,
@@ -194,6 +192,8 @@ class BenchRun:
                 on_change=self._show,
             )
             interrupts.bind(self._last_words)
+            if interrupts.came:
+                return None
 
             def stop() -> None:
                 benchmark.stop("interrupted; what runs is waited for")

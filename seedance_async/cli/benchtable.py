@@ -12,9 +12,8 @@ from rich.table import Table
 from seedance_async.batch.edges import RowState
 from seedance_async.batch.ledger import SIMULATOR
 from seedance_async.batch.report import BatchReport
-from seedance_async.bench.figures import LevelFigures, Quantiles
+from seedance_async.bench.cells import cells
 from seedance_async.bench.report import BenchmarkReport, report_json
-from seedance_async.budget import shown
 from seedance_async.cli.batchexit import batch_exit
 from seedance_async.cli.batchsummary import CommandLine, troubles
 from seedance_async.cli.terminal import console, tell
@@ -92,7 +91,7 @@ def _table(report: BenchmarkReport) -> Table:
         table.add_column(name, justify="right")
     for level in report.levels:
         best = level.level == report.recommendation.max_in_flight
-        table.add_row(*_cells(level), style="green" if best else "")
+        table.add_row(*cells(level), style="green" if best else "")
     table.caption = "times are p50 / p95 in seconds" + _spread(report)
     table.caption_justify = "left"
     return table
@@ -100,28 +99,3 @@ def _table(report: BenchmarkReport) -> Table:
 
 def _spread(report: BenchmarkReport) -> str:
     return "; videos/min from the least to the most of the repeats" if report.repeats > 1 else ""
-
-
-def _cells(level: LevelFigures) -> list[str]:
-    jobs = ", ".join(f"{number} {state}" for state, number in level.counts.items() if number)
-    return [
-        str(level.level),
-        _throughput(level),
-        *(_pair(found) for found in (level.latency, level.wait, level.run, level.lateness)),
-        "" if level.requests_per_job is None else f"{level.requests_per_job:.1f}",
-        str(level.limited),
-        shown(level.cost),
-        jobs.replace("_", " "),
-    ]
-
-
-def _throughput(level: LevelFigures) -> str:
-    if level.throughput is None:
-        return "not measured"
-    if level.low is None or level.high is None or level.low == level.high:
-        return f"{level.throughput:.1f}"
-    return f"{level.throughput:.1f} ({level.low:.1f} to {level.high:.1f})"
-
-
-def _pair(found: Quantiles | None) -> str:
-    return "" if found is None else f"{found.p50:.1f} / {found.p95:.1f}"

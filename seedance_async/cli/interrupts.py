@@ -7,30 +7,34 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
-from types import FrameType, TracebackType
-from typing import Any, TypeVar
+from types import FrameType
+from typing import Any, Self, TypeVar
+
+from seedance_async.cli.dropped import raise_dropped
+from seedance_async.cli.takeover import SIGNALS, Takeover
 
 __all__ = ["Interrupts", "Unwelcome"]
 
 T = TypeVar("T")
 
-_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 _LEAVES_AT_ONCE = 3
 _SHOW_CURSOR = b"\x1b[?25h\r\n"
 
 
-class Interrupts:
+class Interrupts(Takeover):
     """Takes SIGINT, SIGTERM and SIGHUP inside the block, in the main thread.
 
     Enter it before the event loop starts: asyncio's own handler would cancel whatever runs first.
-    `signal.signal` and the loop's thread-safe call work on all systems; a signal that was ignored
-    before (nohup, a background job) stays ignored.
+    The loop is told by its thread-safe call, which works on all systems.
+
+    Raises:
+        KeyboardInterrupt: On entering, if there was an interrupt before that Python dropped.
     """
 
     def __init__(self) -> None:
+        super().__init__(*SIGNALS)
         self._last_words: Callable[[], str] = lambda: "interrupted: left at once."
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._before: dict[signal.Signals, Any] = {}
         self._stages: asyncio.Queue[int] = asyncio.Queue()
         self._count = 0
         self._first: int | None = None
@@ -45,21 +49,14 @@ class Interrupts:
         """Whether there was a signal."""
         return self._count > 0
 
-    def __enter__(self) -> Interrupts:
-        for name in _SIGNALS:
-            number = getattr(signal.Signals, name, None)
-            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-                self._before[number] = signal.signal(number, self._take)
+    def __enter__(self) -> Self:
+        super().__enter__()
+        try:
+            raise_dropped()  # from here on none is: signals no longer raise
+        except KeyboardInterrupt:
+            self.give_back()
+            raise
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
 
     def bind(self, last_words: Callable[[], str]) -> None:
         """Begin to hand signals to the running loop.
@@ -117,7 +114,7 @@ class Interrupts:
         os._exit(code)
 
 
-class Unwelcome:
+class Unwelcome(Takeover):
     """Ends work that costs nothing yet: SIGTERM and SIGHUP do what SIGINT does, inside the block.
 
     So what was opened is closed, and what was half written is removed.
@@ -127,24 +124,8 @@ class Unwelcome:
     """
 
     def __init__(self) -> None:
+        super().__init__("SIGTERM", "SIGHUP")
         self.code = 128 + signal.SIGINT
-        self._before: dict[signal.Signals, Any] = {}
-
-    def __enter__(self) -> Unwelcome:
-        for name in _SIGNALS[1:]:
-            number = getattr(signal.Signals, name, None)
-            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-                self._before[number] = signal.signal(number, self._take)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
 
     def _take(self, number: int, frame: FrameType | None) -> None:
         del frame

@@ -136,15 +136,15 @@ def _make(behaviour: Behaviour, on_fault: "Callable[[InjectedFault], None]") -> 
 
 
 def _plan(behaviour: Behaviour) -> "FaultPlan":
-    from seedance_async.simulator import FaultPlan, InjectedFault
+    from seedance_async.simulator import FaultPlan
+    from seedance_async.simulator.injected import read_log
 
     try:
         if behaviour.replay is None:
             return FaultPlan.parse(behaviour.fault or ())
         if behaviour.fault:
             raise CommandError("--replay brings its own faults: leave --fault out")
-        with behaviour.replay.open(encoding="utf-8") as lines:
-            return FaultPlan.replaying([InjectedFault.from_json(line) for line in lines])
+        return FaultPlan.replaying(read_log(behaviour.replay))
     except OSError as error:
         raise CommandError(f"{behaviour.replay} cannot be read: {error.strerror}") from error
     except ValueError as error:
@@ -155,7 +155,7 @@ def _plan(behaviour: Behaviour) -> "FaultPlan":
 def _latency(arguments: "Iterable[str]") -> "dict[str, Delay | float]":
     """Read `0.2` for all endpoints and `submit=0.2` for one."""
     from seedance_async.simulator.delays import parse_delay
-    from seedance_async.simulator.plan import ENDPOINTS
+    from seedance_async.simulator.faults import ENDPOINTS
 
     everywhere, special = {}, {}
     for argument in arguments:

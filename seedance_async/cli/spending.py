@@ -8,6 +8,7 @@ from typing import Annotated, TextIO
 import attrs
 from cyclopts import Group, Parameter
 
+from seedance_async.cli.dropped import raise_dropped
 from seedance_async.cli.exits import CommandError
 from seedance_async.cli.reporting import check_positive
 from seedance_async.cli.terminal import console, tell
@@ -70,6 +71,7 @@ def ask(what: str, *, stdin_is_taken: bool = False, free: str = "add --simulate"
 
     Raises:
         CommandError: The answer is no, or nobody can answer.
+        KeyboardInterrupt: It is interrupted, or was and Python dropped it.
     """
     tell(what)
     with ExitStack() as stack:
@@ -83,6 +85,7 @@ def ask(what: str, *, stdin_is_taken: bool = False, free: str = "add --simulate"
             )
         console().print("Continue? \\[y/N] ", end="", style="bold", highlight=False)
         sys.stderr.flush()
+        raise_dropped()  # whoever has interrupted it waits for the end, not for a question
         if source.readline().strip().lower() not in {"y", "yes"}:
             raise CommandError("not confirmed: nothing was sent, nothing is paid.")
 

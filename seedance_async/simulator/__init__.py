@@ -9,9 +9,11 @@ from .account import Account
 from .books import Acceptance, Books, canonical_json
 from .core import Simulator
 from .delays import Delay, Fixed, Lognormal, Uniform
+from .fault import Fault
 from .faults import KNOWN as KNOWN_FAULTS
+from .injected import InjectedFault
 from .inprocess import ConnectionDropped, InProcess
-from .plan import Fault, FaultPlan, InjectedFault
+from .plan import FaultPlan
 from .reply import Reply
 from .virtualtime import VirtualTimeLoop, run
 

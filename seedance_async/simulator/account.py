@@ -2,6 +2,8 @@
 
 import enum
 
+import attrs
+
 from .reply import Reply, refusal
 
 
@@ -17,6 +19,20 @@ class Account(enum.Enum):
     """Submits are refused with 403001; what runs, runs on."""
     EXPIRED = "expired"
     """Everything is refused with 400004."""
+
+
+def check_balance(
+    _instance: object, attribute: "attrs.Attribute[float | None]", value: float | None
+) -> None:
+    """Refuse a balance below zero: None is the one without a bound.
+
+    Raises:
+        ValueError: it is one.
+    """
+    if value is not None and not value >= 0:
+        raise ValueError(
+            f"{attribute.name} is {value}; it must be 0 or more, or None for any amount"
+        )
 
 
 def refuse_submit(account: Account, *, affordable: bool) -> Reply | None:

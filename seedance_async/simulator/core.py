@@ -10,22 +10,23 @@ from typing import Final
 import attrs
 
 from . import answers, faults
-from .account import Account, refuse_submit
+from .account import Account, check_balance, refuse_submit
 from .admission import invalid, read_document, violations
 from .books import MICRO, Books, canonical_json
 from .catalog import Catalog, Schema, Shape
 from .chance import chance
-from .delays import Delay, as_delay
-from .dice import Dice, Occasion, names_model
+from .delays import Delay, by_endpoint
+from .dice import Dice, Occasion
 from .downloads import serve_video
 from .durations import Durations
 from .fates import draw_fate
 from .identity import request_id, submission_name, video_paths
 from .images import Probe, on_loopback
+from .injected import InjectedFault
 from .job import Job, JobState
 from .media import video
 from .mishaps import limited, other_words, spoil
-from .plan import ENDPOINTS, FaultPlan, InjectedFault
+from .plan import FaultPlan
 from .queue import WorkQueue
 from .reply import DROPPED, Reply, in_html, in_json, refusal
 from .routes import Route, route
@@ -53,15 +54,6 @@ class _Call:
     probes: Mapping[str, Probe]
     subject: str
     """What faults and latency are drawn by: equal for equal requests, whoever comes first."""
-
-
-def _delays(value: "Delay | float | Mapping[str, Delay | float]") -> Mapping[str, Delay]:
-    """Spell latencies by endpoint."""
-    if not isinstance(value, Mapping):
-        value = dict.fromkeys(ENDPOINTS, value)
-    if unknown := value.keys() - set(ENDPOINTS):
-        raise ValueError(f"latency for {sorted(unknown)}; endpoints are {', '.join(ENDPOINTS)}")
-    return {endpoint: as_delay(delay) for endpoint, delay in value.items()}
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -103,14 +95,14 @@ class Simulator:
     capacity: int = 8
     speed: float = 1.0
     faults: FaultPlan = attrs.field(factory=FaultPlan)
-    latency: Mapping[str, Delay] = attrs.field(factory=dict, converter=_delays)
+    latency: Mapping[str, Delay] = attrs.field(factory=dict, converter=by_endpoint)
     bandwidth: float | None = None
     durations: Delay | None = None
     token: str | None = attrs.field(default="simulator-token", repr=False)
     other_tokens: frozenset[str] = attrs.field(default=frozenset(), repr=False)
     price_per_second: float | Mapping[str, float] = 0.05
     id_lifetime: float | None = None
-    balance_usd: float | None = None
+    balance_usd: float | None = attrs.field(default=None, validator=check_balance)
     max_queue: int | None = None
     public_url: str = "http://127.0.0.1"
     life: str = ""
@@ -134,11 +126,10 @@ class Simulator:
         self._catalog = Catalog(self.extra_models, self.price_per_second)
         self._queue = WorkQueue(self.capacity)
         self._durations = Durations(self.seed, self.speed, self.durations)
+        self.faults.check_seed(self.seed)
         self._dice = Dice(self.faults, self.seed, self.on_fault)
         for fault in self.faults.faults:
-            if fault.model and not any(
-                names_model(fault.model, name) for name in self._catalog.offers
-            ):
+            if not any(fault.befalls(name) for name in self._catalog.offers):
                 offers = ", ".join(self._catalog.offers)
                 raise ValueError(
                     f"no model is called {fault.model!r}, so {fault.name} could never happen; "

@@ -7,6 +7,8 @@ from typing import Final, Protocol
 
 import attrs
 
+from .faults import ENDPOINTS
+
 _NORMAL: Final = NormalDist()
 
 
@@ -100,6 +102,26 @@ def parse_delay(text: str) -> Delay:
     return make(*numbers)
 
 
-def as_delay(value: "Delay | float") -> Delay:
-    """Take a bare number for always so many seconds."""
-    return Fixed(float(value)) if isinstance(value, int | float) else value
+def by_endpoint(value: "Delay | float | Mapping[str, Delay | float]") -> Mapping[str, Delay]:
+    """Spell latencies by endpoint; a bare number is for always so many seconds.
+
+    Raises:
+        ValueError: one is neither a number nor a distribution, or there is no such endpoint.
+    """
+    if not isinstance(value, Mapping):
+        value = dict.fromkeys(ENDPOINTS, value)
+    if unknown := value.keys() - set(ENDPOINTS):
+        raise ValueError(f"latency for {sorted(unknown)}; endpoints are {', '.join(ENDPOINTS)}")
+    return {endpoint: _delay(delay) for endpoint, delay in value.items()}
+
+
+def _delay(value: "Delay | float") -> Delay:
+    if isinstance(value, int | float):
+        return Fixed(float(value))
+    draws = callable(getattr(value, "draw", None))
+    if not draws:
+        raise ValueError(
+            f"latency is {value!r}; pass seconds as a number, as in 0.2, or a distribution, as in "
+            f"Uniform(0.1, 0.4)"
+        )
+    return value

@@ -7,7 +7,9 @@ from typing import Final, TypeVar
 import attrs
 
 from .chance import chance
-from .plan import Fault, FaultPlan, InjectedFault
+from .fault import Fault
+from .injected import InjectedFault
+from .plan import FaultPlan
 
 T = TypeVar("T")
 
@@ -31,6 +33,41 @@ class Occasion:
     request_id: str | None = None
 
 
+@attrs.define(eq=False)
+class _Watched:
+    """A fault of the plan, and what became of it: equal faults are two all the same.
+
+    Attributes:
+        fault: which.
+        met: how many occasions it was for.
+        spent: how often it struck.
+    """
+
+    fault: Fault
+    met: int = 0
+    spent: int = 0
+
+    def meets(self, occasion: Occasion) -> bool:
+        """Tell whether an occasion is one for this fault, and count it."""
+        fault = self.fault
+        met = (
+            fault.covers(occasion.at)
+            and fault.endpoint in (None, occasion.endpoint)
+            and fault.befalls(occasion.model_id)
+        )
+        self.met += met
+        return met
+
+    def strikes(self, u: float) -> bool:
+        """Tell whether it strikes at the occasion that it met last."""
+        fault = self.fault
+        return (
+            u < fault.rate
+            and fault.nth in (None, self.met)
+            and (fault.times is None or self.spent < fault.times)
+        )
+
+
 class Dice:
     """Decides fault by fault and subject by subject, and logs what it decided.
 
@@ -44,15 +81,13 @@ class Dice:
         self.log: Final[list[InjectedFault]] = []
         self._seed: Final = seed
         self._told = told
-        self._faults: Final[defaultdict[str, list[Fault]]] = defaultdict(list)
+        self._faults: Final[defaultdict[str, list[_Watched]]] = defaultdict(list)
         for fault in plan.faults:
-            self._faults[fault.name].append(fault)
+            self._faults[fault.name].append(_Watched(fault))
         self._replayed: Final = {(f.name, f.subject, f.number) for f in plan.replayed}
         self._names: Final = {*self._faults, *(fault.name for fault in plan.replayed)}
         self._throws: Counter[tuple[str, str]] = Counter()
         self._strikes: Counter[tuple[str, str]] = Counter()
-        self._met: Counter[Fault] = Counter()
-        self._spent: Counter[Fault] = Counter()
 
     @property
     def idle(self) -> bool:
@@ -72,14 +107,14 @@ class Dice:
         ]
         if not struck:
             return None
-        name, fault = struck[0]
-        if fault is not None:
-            self._spent[fault] += 1
+        name, watched = struck[0]
+        if watched is not None:
+            watched.spent += 1
         subject = occasion.subject
         self._strikes[name, subject] += 1
         number = self._throws[name, subject]
         injected = InjectedFault(
-            occasion.at, name, occasion.endpoint, occasion.request_id, subject, number
+            occasion.at, name, occasion.endpoint, occasion.request_id, subject, number, self._seed
         )
         self.log.append(injected)
         if self._told is not None:
@@ -94,31 +129,12 @@ class Dice:
         begin = int(chance(self._seed, "turn", name, subject) * 2**16)
         return choices[(begin + self._strikes[name, subject] - 1) % len(choices)]
 
-    def _throw(self, name: str, occasion: Occasion) -> tuple[str, Fault | None] | None:
+    def _throw(self, name: str, occasion: Occasion) -> tuple[str, _Watched | None] | None:
         """Return the fault that strikes, with its name; one that is replayed has only that."""
         self._throws[name, occasion.subject] += 1
         number = self._throws[name, occasion.subject]
         if (name, occasion.subject, number) in self._replayed:
             return name, None
         u = chance(self._seed, "fault", name, occasion.subject, number)
-        met = [fault for fault in self._faults[name] if _meets(fault, occasion)]
-        self._met.update(met)
-        for fault in met:
-            if u < fault.rate and self._met[fault] == (fault.nth or self._met[fault]):
-                if fault.times is not None and self._spent[fault] >= fault.times:
-                    continue
-                return name, fault
-        return None
-
-
-def names_model(words: str, model_id: str) -> bool:
-    """Tell whether a part of a model's id, or a short name such as `pro-fast`, means this one."""
-    return words in model_id or words.replace("-", "/") in model_id
-
-
-def _meets(fault: Fault, occasion: Occasion) -> bool:
-    return (
-        fault.covers(occasion.at)
-        and fault.endpoint in (None, occasion.endpoint)
-        and (fault.model is None or names_model(fault.model, occasion.model_id))
-    )
+        met = [watched for watched in self._faults[name] if watched.meets(occasion)]
+        return next(((name, watched) for watched in met if watched.strikes(u)), None)

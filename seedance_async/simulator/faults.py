@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+ENDPOINTS: Final = ("submit", "status", "result", "cancel", "catalog", "video")
+"""Where a request may go."""
+
 SUBMIT_BEFORE: Final = MappingProxyType(
     {
         "drop-before-accept": "submit: the connection closes, nothing was accepted",
@@ -79,11 +82,24 @@ OUTAGE: Final = MappingProxyType(
 )
 SILENT: Final = MappingProxyType({"unreachable": "nothing listens: nobody can connect"})
 
+_PLACES: Final = (
+    (SUBMIT_BEFORE, ("submit",)),
+    (SUBMIT_AFTER, ("submit",)),
+    (POLL, ("status", "result")),
+    (CANCEL, ("cancel",)),
+    (JOB, ()),
+    (VIDEO, ("video",)),
+    (ANY, tuple(endpoint for endpoint in ENDPOINTS if endpoint != "video")),
+    (OUTAGE, ENDPOINTS),
+    (SILENT, ()),
+)
+
 KNOWN: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        name: meaning
-        for group in (SUBMIT_BEFORE, SUBMIT_AFTER, POLL, CANCEL, JOB, VIDEO, ANY, OUTAGE, SILENT)
-        for name, meaning in group.items()
-    }
+    {name: meaning for group, _ in _PLACES for name, meaning in group.items()}
 )
 """Every fault with what it does, for a command line's help."""
+
+STRIKES_AT: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {name: places for group, places in _PLACES for name in group}
+)
+"""The endpoints at which each fault can strike; none for what befalls jobs or whoever connects."""

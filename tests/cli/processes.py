@@ -20,6 +20,11 @@ import attrs
 DEADLINE = 20.0
 """Seconds after which a condition counts as never coming true."""
 
+WATCHED = {
+    "PYTHONPATH": str(Path(__file__).parent / "startup"),
+    "COVERAGE_PROCESS_START": "",  # its own start imports, and swallows what interrupts it
+}
+"""The environment of a process that says `ready` when it begins to import the command line."""
 
 _started: list[subprocess.Popen[Any]] = []
 

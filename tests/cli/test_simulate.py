@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from seedance_async.cli.app import run
-from seedance_async.simulator import KNOWN_FAULTS
+from seedance_async.simulator import KNOWN_FAULTS, InjectedFault
 
 from .processes import command, finish, simulation, start
 
@@ -102,6 +102,10 @@ def test_everybody_may_read_its_books() -> None:
         (("--duration", "lognormal:1"), "'lognormal:1' is no distribution"),
         (("--bandwidth", "0"), "bandwidth is 0"),
         (("--replay", "nowhere.jsonl"), "nowhere.jsonl cannot be read: No such file"),
+        (("--replay", "films.jsonl"), "films.jsonl:1: no line of a fault log"),
+        (("--replay", "other.jsonl"), "logged with the seed 5, and this simulator has 0: give it"),
+        (("--balance", "-1"), "balance_usd is -1.0; it must be 0 or more"),
+        (("--fault", "429=1,endpoint=status"), "it strikes only at submit; name one of these"),
         (("--replay", "x", "--fault", "429=1"), "--replay brings its own faults"),
         (("--fault-log", "nowhere/log.jsonl"), "cannot be written: No such file"),
         (("--fault", "429,nth=0"), "nth of 429 is 0; it must be 1 or more. `simulate --faults`"),
@@ -111,5 +115,8 @@ def test_what_it_cannot_do_it_says(
     arguments: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Before it listens, with the value and the way out."""
+    Path("films.jsonl").write_text('{"key": "fox"}\n')
+    fault = InjectedFault(0.0, "429", "submit", None, "fox", 1, seed=5)
+    Path("other.jsonl").write_text(f"{fault.to_json()}\n")
     assert run(["simulate", *arguments]) == 64
     assert words in " ".join(capsys.readouterr().err.split())

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from seedance_async.simulator import KNOWN_FAULTS, Fault, FaultPlan, InjectedFault, Simulator
 from seedance_async.simulator.fates import KNOWN_LATE
-from seedance_async.simulator.faults import JOB, SILENT
-from seedance_async.simulator.plan import ENDPOINTS
+from seedance_async.simulator.faults import JOB, SILENT, STRIKES_AT
 
 from .asking import FAST, LATER, LITE, Asking, code, read
 
@@ -180,7 +179,7 @@ def test_faults_are_parsed(text: str, fault: Fault) -> None:
         ("429,nth=1,nth=2", "each once"),
         ("429,model=", "model of 429 is empty"),
         ("429,endpoint=nowhere", "429 cannot be bound to the endpoint 'nowhere'"),
-        ("stuck,endpoint=submit", "stuck cannot be bound to the endpoint 'submit'"),
+        ("stuck,endpoint=submit", "'submit': it belongs to no request: leave endpoint out"),
         ("unreachable=0.5", "unreachable takes since and until alone"),
         ("unreachable,model=lite", "unreachable takes since and until alone"),
     ],
@@ -205,12 +204,13 @@ def test_one_fault_with_two_rates_is_refused_but_for_other_occasions() -> None:
     st.integers(1, 9) | st.none(),
     st.floats(0, 1000),
     st.floats(1001, 2000) | st.just(inf),
-    st.sampled_from(ENDPOINTS) | st.none(),
+    st.data(),
 )
 def test_what_is_spelt_is_read(
-    name: str, rate: float, nth: int | None, since: float, until: float, endpoint: str | None
+    name: str, rate: float, nth: int | None, since: float, until: float, data: st.DataObject
 ) -> None:
     """The command line reaches all that Python does."""
+    endpoint = data.draw(st.sampled_from(STRIKES_AT[name]) | st.none())
     words = [f"{name}={rate!r}", f"since={since!r}", f"until={until!r}"]
     words += [f"nth={nth}"] if nth else []
     words += [f"endpoint={endpoint}"] if endpoint else []

@@ -1,4 +1,4 @@
-"""Collects the figures of the torture, prints them at the end, and keeps them if asked.
+"""Collects the figures of the torture, for the end of the run, and keeps them if asked.
 
 With `SEEDANCE_FIGURES=FILE` each test's figures are added to FILE as a line of JSON;
 `python -m tests.torture.page FILE` makes the README's table of it.
@@ -18,6 +18,7 @@ import attrs
 import pytest
 
 from tests.torture.judge import Figures
+from tests.torture.summary import note_figures
 
 _WHEN_AND_WHERE = {
     "date": datetime.now(UTC).date().isoformat(),
@@ -25,7 +26,6 @@ _WHEN_AND_WHERE = {
     "platform": platform.system(),
     "form": "long" if "SEEDANCE_LONG" in os.environ else "short",
 }
-_TOLD = pytest.StashKey[list[tuple[str, dict[str, object]]]]()
 
 
 @pytest.fixture
@@ -36,21 +36,10 @@ def tell(request: pytest.FixtureRequest) -> Callable[..., None]:
         name = request.node.name
         numbers = {**attrs.asdict(figures), **more}
         how = inspect.getdoc(request.function) or ""
-        request.config.stash.setdefault(_TOLD, []).append((name, numbers))
+        note_figures(request.node, numbers)
         if path := os.environ.get("SEEDANCE_FIGURES"):
             with Path(path).open("a") as file:
                 line = {"test": name, "how": how.partition("\n")[0], **_WHEN_AND_WHERE, **numbers}
                 file.write(f"{json.dumps(line)}\n")
 
     return report
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    """Print what the tests told."""
-    if told := config.stash.get(_TOLD, []):
-        terminalreporter.section("figures of the torture")
-        for name, numbers in told:
-            words = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in numbers.items())
-            terminalreporter.line(f"{name}: {words}")

@@ -29,7 +29,8 @@ _PROMISES: Final = {
 }
 """What the tests' names begin with, in the order of the promises."""
 
-_ABOUT: Final = ("test", "how", "date", "python", "platform", "form", "seed")
+_WHEN_AND_WHERE: Final = ("date", "python", "platform", "form")
+_NO_FIGURES: Final = frozenset({"test", "how", "seed", *_WHEN_AND_WHERE})
 _MOST: Final = "most_"
 """Of figures whose names begin so the greatest counts; all others are added up."""
 
@@ -44,11 +45,14 @@ class _Row:
     test: str
     how: str = ""
     figures: dict[str, int | float] = attrs.field(factory=dict)
+    unchecked: set[str] = attrs.field(factory=set)
 
     def add(self, line: dict[str, Any]) -> None:
         self.how = line.get("how") or self.how
         for name, value in line.items():
-            if name not in _ABOUT and isinstance(value, int | float):
+            if name not in _NO_FIGURES and value is None:
+                self.unchecked.add(name)
+            elif name not in _NO_FIGURES and isinstance(value, int | float):
                 before = self.figures.get(name, 0)
                 self.figures[name] = (
                     max(before, value) if name.startswith(_MOST) else before + value
@@ -61,11 +65,12 @@ class _Row:
         return next((promise for promise in _PROMISES if name.startswith(promise)), "")
 
     def __str__(self) -> str:
-        shown = (
+        shown = [
             f"{name.replace('_', ' ')} {_number(value)}"
             for name, value in self.figures.items()
             if value or (name in _ZERO_COUNTS and self.figures.get("accepted"))
-        )
+        ]
+        shown += [f"{name.replace('_', ' ')} not always checked" for name in sorted(self.unchecked)]
         how = f"{_cell(self.how)} `{self.test}`".strip()
         return f"| {_PROMISES.get(self.promise, '')} | {how} | {_cell(', '.join(shown))} |"
 
@@ -77,7 +82,7 @@ def table(lines: Iterable[str]) -> str:
         ValueError: There are none, or one is not JSON.
     """
     rows: dict[str, _Row] = {}
-    about: dict[str, set[str]] = {name: set() for name in _ABOUT[2:6]}
+    about: dict[str, set[str]] = {name: set() for name in _WHEN_AND_WHERE}
     for line in lines:
         told = json.loads(line)
         test = told["test"].partition("[")[0]

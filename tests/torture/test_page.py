@@ -23,12 +23,15 @@ def line(test: str, **more: Any) -> str:
 LINES = [
     line("test_the_token_goes_nowhere_else_at_all", accepted=0, billed_twice=0, places=12),
     line("test_never_lies_if_asked", accepted=3, billed_twice=0, paid_and_lost=0, seconds=1.25),
+    line("test_never_lies_if_asked", needless_doubts=None),
     line("test_never_pays_twice_if_killed[a]", accepted=1000, billed_twice=0, kills=30, most_k=3),
     line("test_never_pays_twice_if_killed[b]", accepted=234, billed_twice=0, kills=4, most_k=2),
     line("test_of_something_else", form="long", date="2026-01-09", python="3.9.1", seen=["x"]),
 ]
 KILLED = "accepted 1,234, billed twice 0, kills 34, most k 3 |"
-ASKED = "accepted 3, billed twice 0, paid and lost 0, seconds 1.2 |"
+ASKED = (
+    "accepted 3, billed twice 0, paid and lost 0, seconds 1.2, needless doubts not always checked |"
+)
 LOGS = "places 12 |"
 
 

@@ -24,7 +24,7 @@ from typing import Any, Final
 import attrs
 import pytest
 
-from seedance_async import LedgerError, SeedanceError
+from seedance_async import BackoffPolling, LedgerError, SeedanceError
 from seedance_async.batch.report import BatchReport
 from tests.batch.night import Night
 from tests.session.scene import run
@@ -189,7 +189,8 @@ def lived(place: Path, *, answers: int) -> tuple[Trial, Copy]:
         return answer
 
     trial.night.wire.after = after
-    attempt(trial.night, ROWS, session={"max_in_flight": 2})
+    # Learned polls are few: the copy is to hold many commits.
+    attempt(trial.night, ROWS, session={"max_in_flight": 2, "polling": BackoffPolling()})
     trial.night.wire.after = lambda _method, _path, answer: answer
     return trial, copies[-1]
 
@@ -212,7 +213,7 @@ def test_never_pays_twice_from_a_log_that_is_torn_anywhere(
 ) -> None:
     """All that was committed before the tear is known, and not one row of it is submitted again."""
     trial, copy = lived(place, answers=60)
-    assert len(copy.commits()) > 8
+    assert len(copy.commits()) > 20
     for offset in offsets(copy, chance):
         rest = len(copy.log) - offset
         ends = {"cut": b"", "zeroed": bytes(rest), "garbled": chance.randbytes(rest)}
