@@ -347,7 +347,8 @@ def main() -> None:
     print(_table(compared), flush=True)
     curves = list(_curves(min(2, options.seeds)))
     print(_points(curves))
-    print(save("polling", {"compared": compared, "curves": curves, **conditions()}))
+    report = {"options": {"seeds": options.seeds}, "conditions": conditions()}
+    print(save("polling", {**report, "compared": compared, "curves": curves}))
     try:
         _plot(curves, options.plot)
     except ImportError:
