@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -11,8 +11,9 @@ from seedance_async.batch.edges import RowState
 from seedance_async.batch.entries import Money
 from seedance_async.batch.stops import Stop
 from seedance_async.jobs import ErrorInfo, Outcome
+from seedance_async.models import Shape
 
-__all__ = ["BatchReport", "Glance", "RowChange"]
+__all__ = ["BatchReport", "Glance", "RowChange", "RunningJob", "UnderWay"]
 
 
 @attrs.frozen
@@ -27,6 +28,7 @@ class RowChange:
         detail: What a person wants to know of it; may be empty.
         request_id: The job's, once known.
         outcome: How the job ended, with its timings, in the step that wrote it down.
+        shape: What its price and its duration depend on; None: not known any more.
     """
 
     key: str
@@ -36,6 +38,37 @@ class RowChange:
     detail: str = ""
     request_id: str | None = None
     outcome: Outcome | None = None
+    shape: Shape | None = None
+
+
+@attrs.frozen
+class RunningJob:
+    """A job that runs, or is being submitted.
+
+    Attributes:
+        key: Its row's.
+        shape: What its duration depends on.
+        age: Seconds since it was accepted; 0 while it is being submitted.
+    """
+
+    key: str
+    shape: Shape
+    age: float
+
+
+@attrs.frozen(kw_only=True)
+class UnderWay:
+    """What a run has begun.
+
+    Attributes:
+        begun: How many rows of each shape were taken from those that wait.
+        jobs: What runs.
+        committed: Micro-dollars set aside for it.
+    """
+
+    begun: Mapping[Shape, int]
+    jobs: Sequence[RunningJob]
+    committed: int
 
 
 @attrs.frozen(kw_only=True)
