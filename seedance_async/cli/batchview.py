@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from seedance_async.batch.report import Glance, RowChange, UnderWay
@@ -34,8 +34,8 @@ class View(Protocol):
         """Return the numbers of this moment."""
         ...
 
-    def note(self) -> str:
-        """Return what is on; empty: nothing in particular."""
+    def note(self) -> Sequence[str]:
+        """Return what is on, in parts; empty: nothing in particular."""
         ...
 
     def to_come(self) -> int | None:
@@ -97,9 +97,9 @@ class BatchView:
         """Return the numbers of this moment."""
         return self._glance()
 
-    def note(self) -> str:
-        """Return nothing: a batch has no parts."""
-        return ""
+    def note(self) -> Sequence[str]:
+        """Return nothing: a batch is one thing."""
+        return ()
 
     def prospect(self) -> Prospect:
         """Return what is to be expected; what was reckoned lately is only counted down."""

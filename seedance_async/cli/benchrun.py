@@ -220,7 +220,7 @@ class BenchRun:
 
     def _begin(self, this: Round) -> None:
         self._view.begin(this)
-        self._board.begin(f"{self._view.note()}, {self._order.plan.jobs} jobs")
+        self._board.begin(", ".join([*self._view.note(), f"{self._order.plan.jobs} jobs"]))
 
     async def aclose(self) -> None:
         """Close everything; may be repeated."""

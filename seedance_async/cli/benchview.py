@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import attrs
@@ -94,14 +94,14 @@ class BenchView:
             self._last = attrs.evolve(now, left=now.counts[RowState.PLANNED])
         return self._last
 
-    def note(self) -> str:
+    def note(self) -> Sequence[str]:
         """Return which round is on, and how long it will take if that is known."""
         if self._round is None:
-            return ""
+            return ()
         number, rounds = self._rounds.index(self._round) + 1, len(self._rounds)
         words = f"round {number} of {rounds}: {self._round.level} in flight"
         left = None if self._virtual or self._view is None else self._view.prospect().left
-        return words if left is None else f"{words}, {between(*left)} left of it"
+        return [words] if left is None else [words, f"{between(*left)} left of it"]
 
     def prospect(self) -> Prospect:
         """Return how long jobs take in this round."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 from typing import Final
 
@@ -96,7 +96,7 @@ class Moment:
     Attributes:
         glance: The numbers.
         elapsed: Seconds since the run began.
-        note: What is on; empty: nothing in particular.
+        note: What is on, in parts; empty: nothing in particular.
         rate: Rows a second that come to their end; None: not known yet.
         limit: The budget; None: there is none.
         to_come: The estimate of what waits; None: no price is known.
@@ -105,7 +105,7 @@ class Moment:
 
     glance: Glance
     elapsed: float
-    note: str = ""
+    note: Sequence[str] = ()
     rate: float | None = None
     limit: int | None = None
     to_come: int | None = None
@@ -126,7 +126,7 @@ def moment_lines(moment: Moment) -> list[list[str]]:
         if number and state not in {RowState.PLANNED, RowState.SUBMITTING, RowState.SUBMITTED}
     ]
     groups = [
-        [moment.note] if moment.note else [],
+        list(moment.note),
         [f"{number:,} {what}" for number, what in now if number],
         [f"{number:,} {what}" for number, what in states],
         _money(moment),

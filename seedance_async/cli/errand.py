@@ -80,7 +80,7 @@ class Errand:
         with Interrupts() if interrupts is None else nullcontext(interrupts) as signals:
             signals.bind(self._last_words)
             if signals.came:
-                self._progress.line(self._farewell(), label="interrupted", style="yellow")
+                self._part()
                 return signals.code or Exit.INTERRUPTED
             work = asyncio.create_task(self._work(session))
             while not work.done():
@@ -91,7 +91,7 @@ class Errand:
                 else:
                     stage.cancel()
         if work.cancelled():
-            self._progress.line(self._farewell(), label="interrupted", style="yellow")
+            self._part()
         code = Exit.AGAIN if work.cancelled() else work.result()
         return signals.code or code
 
@@ -218,9 +218,14 @@ class Errand:
             self._stage, f"{text}.", self._standing(), again=self._file.command
         )
 
-    def _standing(self) -> Standing:
+    def _part(self) -> None:
+        self._progress.interrupted(
+            self._stage, self._farewell(), self._standing(tracked=False), again=self._file.command
+        )
+
+    def _standing(self, *, tracked: bool = True) -> Standing:
         state = self._file.record.state
-        return job_standing(state, self._ended, downloading=self._downloading)
+        return job_standing(state, self._ended, downloading=self._downloading, tracked=tracked)
 
     def _what_runs(self) -> str:
         if self._file.record.simulated:
@@ -256,7 +261,9 @@ class Errand:
                 f"left while a submission was under way: it is in doubt; `{self._file.command}` "
                 f"says what to do."
             )
-        return self._progress.last_words(text, self._standing(), again=self._file.command)
+        return self._progress.last_words(
+            text, self._standing(tracked=False), again=self._file.command
+        )
 
 
 def _epoch(iso: str | None) -> float | None:

@@ -37,7 +37,7 @@ def progress_event(moment: Moment, *, download: bool) -> dict[str, Any]:
     glance, prospect = moment.glance, moment.prospect
     return {
         "event": "progress",
-        "note": moment.note or None,
+        "note": ", ".join(moment.note) or None,
         "rows": total(glance),
         "over": over(glance, download=download),
         "in_flight": glance.in_flight,

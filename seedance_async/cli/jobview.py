@@ -70,20 +70,25 @@ class JobView:
         return ", ".join(parts)
 
 
-def job_standing(state: str, outcome: Outcome | None, *, downloading: bool) -> Standing:
+def job_standing(
+    state: str, outcome: Outcome | None, *, downloading: bool, tracked: bool = True
+) -> Standing:
     """Return how one generation stands; its price is not known before it is over.
 
     Args:
         state: As the job file calls it.
         outcome: How the job ended, if it has.
         downloading: Whether the video is on its way.
+        tracked: Whether somebody waits for it.
     """
     if state == "planned":
         return Standing(what="jobs", waiting=1, settled=0, committed=0)
     match outcome:
-        case None:
+        case None if tracked:
             return Standing(what="jobs", running=1, settled=0, not_spent=0)
-        case TimedOut():
+        case None if state == "submitting":
+            return Standing(what="jobs", in_doubt=1, settled=0, not_spent=0)
+        case None | TimedOut():
             return Standing(what="jobs", left=1, settled=0, not_spent=0)
         case InDoubt():
             return Standing(what="jobs", in_doubt=1, settled=0, not_spent=0)

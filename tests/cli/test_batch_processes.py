@@ -87,7 +87,7 @@ def test_twice_it_cancels_and_leaves() -> None:
         until_says(process, "in progress")
         interrupt(process, signal.SIGTERM)
         interrupt(process, signal.SIGTERM)
-        assert "1  committed" in until_says(process, "running")
+        assert "3  committed" in until_says(process, "running")
         until_says(process, "A third time: leave at once")
         done = finish(process)
         assert done.code == 143

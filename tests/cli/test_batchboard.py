@@ -60,8 +60,8 @@ class Seen:
     def glance(self) -> Glance:
         return self.moment
 
-    def note(self) -> str:
-        return ""
+    def note(self) -> list[str]:
+        return []
 
     def to_come(self) -> int | None:
         return 250_000

@@ -81,6 +81,12 @@ def test_how_one_generation_stands(
     assert standing.settled == settled
 
 
+@pytest.mark.parametrize(("state", "where"), [("submitting", "in_doubt"), ("submitted", "left")])
+def test_one_that_nobody_waits_for_is_left_or_in_doubt(state: str, where: str) -> None:
+    standing = job_standing(state, None, downloading=False, tracked=False)
+    assert (getattr(standing, where), standing.running) == (1, 0)
+
+
 @pytest.mark.parametrize(("downloading", "where"), [(True, "downloading"), (False, "done")])
 def test_a_video_that_is_being_downloaded_is_not_done(downloading: bool, where: str) -> None:
     url = "https://x/v.mp4"
