@@ -27,8 +27,10 @@ _DRIFT: Final = 0.05
 """The service is never quite as it was, however much is known."""
 _ROUNDS: Final = 3
 """Rounds of waiting jobs that are gone through; more only add their mean and their variance."""
-_STEPS: Final = 12
+_STEPS: Final = 8
 """Steps that an average run time is divided into."""
+_TOGETHER: Final = 3
+"""Bins of ages that are reckoned as one."""
 _MOST_STEPS: Final = 40 * _STEPS
 _TRIMMED: Final = 0.05
 """Jobs that are assumed rather than seen to run for ever, which the fewest of a kind do."""
@@ -161,8 +163,14 @@ def _groups(kinds: Sequence[Kind]) -> list[_Group]:
     return [
         _group(kind, EDGES[number], count)
         for kind in kinds
-        for number, count in Counter(map(bin_of, kind.ages)).items()
+        for number, count in Counter(_coarse(age) for age in kind.ages).items()
     ]
+
+
+def _coarse(age: float) -> int:
+    """Return the bin of an age, or one of the two below it: within 9% it is all the same."""
+    number = bin_of(age)
+    return number - number % _TOGETHER
 
 
 def _group(kind: Kind, age: float, number: float) -> _Group:

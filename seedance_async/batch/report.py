@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
@@ -13,7 +13,7 @@ from seedance_async.batch.stops import Stop
 from seedance_async.jobs import ErrorInfo, Outcome
 from seedance_async.models import Shape
 
-__all__ = ["BatchReport", "Glance", "RowChange", "RunningJob", "UnderWay"]
+__all__ = ["BatchReport", "Glance", "RowChange", "UnderWay"]
 
 
 @attrs.frozen
@@ -41,33 +41,19 @@ class RowChange:
     shape: Shape | None = None
 
 
-@attrs.frozen
-class RunningJob:
-    """A job that runs, or is being submitted.
-
-    Attributes:
-        key: Its row's.
-        shape: What its duration depends on.
-        age: Seconds since it was accepted; 0 while it is being submitted.
-    """
-
-    key: str
-    shape: Shape
-    age: float
-
-
 @attrs.frozen(kw_only=True)
 class UnderWay:
     """What a run has begun.
 
     Attributes:
         begun: How many rows of each shape were taken from those that wait.
-        jobs: What runs.
-        committed: Micro-dollars set aside for it.
+        ages: For each shape the jobs that run or are being submitted, by key: the seconds since
+            each was accepted, 0 before. There may be thousands, so none is an object of its own.
+        committed: Micro-dollars set aside for them.
     """
 
     begun: Mapping[Shape, int]
-    jobs: Sequence[RunningJob]
+    ages: Mapping[Shape, Mapping[str, float]]
     committed: int
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, TypeAlias
 
@@ -13,7 +14,6 @@ from seedance_async.batch.edges import RowState
 from seedance_async.batch.entries import OpenJob, PlannedRow, ReadyVideo
 from seedance_async.batch.ledger import Ledger
 from seedance_async.batch.purse import Purse
-from seedance_async.batch.report import RunningJob
 from seedance_async.batch.rowjournal import RowJournal, Step, state_of
 from seedance_async.batch.stops import Stop, StopReason, is_account_trouble, stop_of
 from seedance_async.budget import Reservation
@@ -138,14 +138,15 @@ class Rows:
         """Return a row that is under way."""
         return self._under_way.get(key)
 
-    def under_way(self) -> tuple[list[RunningJob], int]:
-        """Return what runs or is being submitted, and the micro-dollars set aside for it."""
-        now, found, committed = self._now(), [], 0
+    def under_way(self) -> tuple[dict[Shape, dict[str, float]], int]:
+        """Return the ages of what runs or is being submitted, and the money set aside for it."""
+        now, committed = self._now(), 0
+        found: defaultdict[Shape, dict[str, float]] = defaultdict(dict)
         for row in list(self._under_way.values()):  # in one step, for another thread may ask
             if row.state is RowState.PLANNED:
                 continue
             age = 0.0 if row.accepted is None else max(0.0, now - row.accepted)
-            found.append(RunningJob(row.key, row.shape, age))
+            found[row.shape][row.key] = age
             if row.reservation is not None and row.reservation.open:
                 committed += row.reservation.amount
         return found, committed

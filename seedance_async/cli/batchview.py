@@ -14,8 +14,10 @@ from seedance_async.models import Shape
 
 __all__ = ["BatchView", "View"]
 
-_FRESH: Final = 3.0
-"""Seconds for which what is to be expected is not reckoned anew: it takes up to 15 ms."""
+_FRESH: Final = 5.0
+"""Seconds for which what is to be expected is not reckoned anew: it takes up to 30 ms."""
+_NEW: Final = 1.0
+"""Seconds for which what has begun is not asked anew: it takes a millisecond."""
 
 
 class View(Protocol):
@@ -88,6 +90,7 @@ class BatchView:
         self._all_pass = all_pass
         self._clock = clock
         self._seen: tuple[float, Prospect] | None = None
+        self._begun: tuple[float, UnderWay] | None = None
 
     def take(self, change: RowChange) -> None:
         """Learn from a step of a row."""
@@ -113,7 +116,7 @@ class BatchView:
         """Return the estimate of the rows that wait, in micro-dollars; None: no price is known."""
         prices = [
             (number, self._account.estimate(of_shape))
-            for of_shape, number in self._waiting(self._under_way()).items()
+            for of_shape, number in self._waiting(self._lately()).items()
         ]
         if any(price is None for _, price in prices):
             return None
@@ -124,11 +127,17 @@ class BatchView:
         glance = self.glance()
         return standing_of(glance, waiting=glance.left, to_come=self.to_come(), budget=self.limit)
 
+    def _lately(self) -> UnderWay:
+        now = self._clock()
+        if self._begun is None or now - self._begun[0] >= _NEW:
+            self._begun = now, self._under_way()
+        return self._begun[1]
+
     def _look(self) -> Prospect:
-        under_way = self._under_way()
+        under_way = self._lately()
         stopped = self.glance().stop is not None
         waiting = {} if stopped else self._waiting(under_way)
-        found = self.foresight.look(waiting, under_way.jobs, self._at_once())
+        found = self.foresight.look(waiting, under_way.ages, self._at_once())
         return found if self._all_pass or stopped else Prospect(found.usual)
 
     def _waiting(self, under_way: UnderWay) -> dict[Shape, int]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import attrs
 
-from seedance_async.batch.report import RowChange, RunningJob
+from seedance_async.batch.report import RowChange
 from seedance_async.experience import Experience
 from seedance_async.jobs import Failed, Outcome, Succeeded
 from seedance_async.models import Shape
@@ -69,40 +68,38 @@ class Foresight:
                 self._experience.ended(change.shape, min(told, seconds), seconds)
 
     def look(
-        self, waiting: Mapping[Shape, int], jobs: Sequence[RunningJob], at_once: int
+        self,
+        waiting: Mapping[Shape, int],
+        ages: Mapping[Shape, Mapping[str, float]],
+        at_once: int,
     ) -> Prospect:
         """Return what is to be expected of these jobs.
 
         Args:
             waiting: How many of each shape are still to start.
-            jobs: What runs.
+            ages: Of each shape the jobs that run, by key, and the seconds since their acceptance.
             at_once: How many may run at once.
         """
         with self._lock:
-            self._learn_from(jobs)
-            kinds = self._kinds(waiting, jobs)
+            self._learn_from(ages)
+            kinds = [
+                Kind(
+                    self._experience.survival(of_shape),
+                    self._experience.known(of_shape),
+                    self._experience.doubt(of_shape),
+                    max(0, waiting.get(of_shape, 0)),
+                    tuple(ages.get(of_shape, {}).values()),
+                )
+                for of_shape in {**waiting, **ages}
+            ]
         return Prospect(usual_time(kinds), time_left(kinds, at_once))
 
-    def _learn_from(self, jobs: Sequence[RunningJob]) -> None:
+    def _learn_from(self, ages: Mapping[Shape, Mapping[str, float]]) -> None:
         """Take in that these still run: those that have ended so far are the quick ones."""
-        for job in jobs:
-            self._experience.running(job.shape, self._told.get(job.key, 0.0), job.age)
-        self._told = {job.key: job.age for job in jobs}
-
-    def _kinds(self, waiting: Mapping[Shape, int], jobs: Sequence[RunningJob]) -> list[Kind]:
-        ages: defaultdict[Shape, list[float]] = defaultdict(list)
-        for job in jobs:
-            ages[job.shape].append(job.age)
-        return [
-            Kind(
-                self._experience.survival(of_shape),
-                self._experience.known(of_shape),
-                self._experience.doubt(of_shape),
-                max(0, waiting.get(of_shape, 0)),
-                ages.get(of_shape, ()),
-            )
-            for of_shape in {**waiting, **ages}
-        ]
+        for of_shape, jobs in ages.items():
+            for key, age in jobs.items():
+                self._experience.running(of_shape, self._told.get(key, 0.0), age)
+        self._told = {key: age for jobs in ages.values() for key, age in jobs.items()}
 
 
 def _duration(outcome: Outcome) -> float | None:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from seedance_async.batch.report import RunningJob
 from seedance_async.budget import known_cost
 from seedance_async.cli.foresight import NOTHING_KNOWN, Foresight, Prospect
 from seedance_async.cli.standing import Standing
@@ -57,8 +56,8 @@ class JobView:
             return NOTHING_KNOWN
         now = self._clock()
         if self._seen is None or now - self._seen[0] >= _FRESH:
-            job = RunningJob("", self._shape, now - self._accepted)
-            self._seen = now, self._foresight.look({}, [job], 1)
+            ages = {self._shape: {"": now - self._accepted}}
+            self._seen = now, self._foresight.look({}, ages, 1)
         return self._seen[1]
 
     def words(self) -> str:

@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from seedance_async.batch.edges import RowState
-from seedance_async.batch.report import RowChange, RunningJob, UnderWay
+from seedance_async.batch.report import RowChange, UnderWay
 from seedance_async.budget import Account, Budget
 from seedance_async.cli.batchview import BatchView
 from seedance_async.cli.foresight import Foresight
@@ -36,7 +36,7 @@ def ended(key: str, seconds: float, shape: Shape = FOX) -> RowChange:
 
 def test_it_learns_from_the_ends_of_a_run() -> None:
     foresight = Foresight()
-    jobs = [RunningJob("z", FOX, 5.0)]
+    jobs = {FOX: {"z": 5.0}}
     assert foresight.look({FOX: 10}, jobs, 4).left is None
     for number in range(20):
         foresight.take(ended(f"k{number}", 40.0 + number))
@@ -53,12 +53,12 @@ def test_those_that_still_run_count_too() -> None:
     durations = sorted(chance.lognormvariate(4.1, 0.6) for _ in range(40))
     hopeful, honest = Foresight(), Foresight()
     now = durations[10]
-    running = [RunningJob(f"k{n}", FOX, now) for n in range(11, 40)]
+    running = {FOX: {f"k{n}": now for n in range(11, 40)}}
     for number in range(11):
         hopeful.take(ended(f"k{number}", durations[number]))
         honest.take(ended(f"k{number}", durations[number]))
     honest.look({}, running, 40)
-    fresh = [RunningJob("new", FOX, 0.0)]
+    fresh = {FOX: {"new": 0.0}}
     too_short = hopeful.look({FOX: 100}, fresh, 1).left
     better = honest.look({FOX: 100}, fresh, 1).left
     assert too_short is not None
@@ -81,7 +81,7 @@ def test_between_two_reckonings_time_is_counted_down() -> None:
 
     def under_way() -> UnderWay:
         looks.append(clock.now)
-        return UnderWay(begun={FOX: 6}, jobs=[RunningJob("a", FOX, 0.0)], committed=0)
+        return UnderWay(begun={FOX: 6}, ages={FOX: {"a": 0.0}}, committed=0)
 
     view = BatchView(
         lambda: glance(left=4, in_flight=1), under_way, lambda: 2,
@@ -94,7 +94,7 @@ def test_between_two_reckonings_time_is_counted_down() -> None:
     assert len(looks) == 1
     assert first is not None
     assert second == (first[0] - 2.0, first[1] - 2.0)
-    clock.now = 4.0
+    clock.now = 6.0
     view.prospect()
     assert len(looks) == 2
     assert view.to_come() == 4 * 250_000
@@ -102,7 +102,7 @@ def test_between_two_reckonings_time_is_counted_down() -> None:
 
 def test_a_bound_that_stops_rows_silences_the_time_left() -> None:
     """Nobody knows when money comes back; how long a video takes is known all the same."""
-    nothing = UnderWay(begun={}, jobs=(), committed=0)
+    nothing = UnderWay(begun={}, ages={}, committed=0)
     view = BatchView(
         lambda: glance(left=4), lambda: nothing, lambda: 2,
         shapes={FOX: 10}, account=Account(None), all_pass=False,
