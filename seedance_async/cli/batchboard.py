@@ -43,7 +43,7 @@ from seedance_async.events import Event, RateLimited, RetryScheduled
 
 __all__ = ["Board"]
 
-_REDRAWS: Final = 2
+_REDRAWS: Final = 4
 """A second; what happens in between is not drawn."""
 _RECENT: Final = 6
 _QUIET: Final = 10.0

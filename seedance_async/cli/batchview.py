@@ -110,6 +110,9 @@ class BatchView:
         if self._seen is None or now - self._seen[0] >= _FRESH:
             self._seen = now, self._look()
         began, prospect = self._seen
+        glance = self.glance()
+        if not glance.in_flight and (glance.stop is not None or not glance.left):
+            return Prospect(prospect.usual)
         return prospect.after(now - began)
 
     def to_come(self) -> int | None:

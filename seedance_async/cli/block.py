@@ -6,17 +6,22 @@ import io
 import logging
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderableType, RenderHook
 from rich.control import Control
 from rich.file_proxy import FileProxy
 from rich.segment import ControlType, Segment
 
-__all__ = ["Block"]
+__all__ = ["Block", "next_pause"]
 
-_FREE = 3
+_PART: Final = 0.01
+"""Of a core, that redrawing may take."""
+_LONGEST: Final = 2.0
+"""Seconds from redraw to redraw, however dear they are."""
+_FREE: Final = 3
 """Columns at the end of each line: the terminal writes ^C there, which must not begin a row."""
 
 logger = logging.getLogger(__name__)
@@ -31,7 +36,7 @@ class Block(RenderHook):
     Args:
         draw: Returns what is to be seen.
         screen: Where.
-        redraws: How often a second.
+        redraws: How often a second; less often if that takes more than 1% of a core.
     """
 
     def __init__(
@@ -39,7 +44,7 @@ class Block(RenderHook):
     ) -> None:
         self._draw = draw
         self._screen = screen
-        self._pause = 1.0 / redraws
+        self._usual_pause = 1.0 / redraws
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
         self._stderr: Any = None
@@ -75,10 +80,14 @@ class Block(RenderHook):
             self._screen.show_cursor(True)
 
     def _redraw(self) -> None:
+        began, spent = time.monotonic(), time.thread_time()
+        pause = self._usual_pause
         while True:
             self._screen.print(Control())
-            if self._over.wait(self._pause):
+            if self._over.wait(pause):
                 return
+            taken = time.thread_time() - spent
+            pause = next_pause(self._usual_pause, taken, time.monotonic() - began)
 
     def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
         """Return what is printed with the block behind it, instead of where it stands now."""
@@ -116,6 +125,17 @@ class _Lines:
             if number:
                 yield Segment.line()
             yield from line
+
+
+def next_pause(usual: float, taken: float, elapsed: float) -> float:
+    """Return the seconds until the next redraw, so that all of them take a bounded part of a core.
+
+    Args:
+        usual: The least.
+        taken: Seconds of CPU that they have taken so far.
+        elapsed: Seconds since the first one.
+    """
+    return min(max(usual, taken / _PART - elapsed), max(usual, _LONGEST))
 
 
 def _rows(lengths: list[int], width: int) -> int:

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from seedance_async.cli.block import Block
+from seedance_async.cli.block import Block, next_pause
 
 UP = "\x1b[1A\x1b[2K"
 
@@ -65,6 +65,15 @@ def test_it_never_fills_more_than_the_screen() -> None:
     console = screen()
     block = Block(lambda: Text("\n".join(map(str, range(50)))), console, redraws=4)
     assert len(shown(block, console).splitlines()) == 1 + 9
+
+
+@pytest.mark.parametrize(
+    ("taken", "elapsed", "pause"),
+    [(0.001, 1.0, 0.25), (0.02, 1.0, 1.0), (0.02, 1.9, 0.25), (5.0, 10.0, 2.0)],
+)
+def test_redraws_take_one_percent_of_a_core(taken: float, elapsed: float, pause: float) -> None:
+    """Dear ones come less often, and never so seldom that nothing seems to move."""
+    assert next_pause(0.25, taken, elapsed) == pytest.approx(pause)
 
 
 def test_a_block_that_breaks_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:

@@ -100,6 +100,20 @@ def test_between_two_reckonings_time_is_counted_down() -> None:
     assert view.to_come() == 4 * 250_000
 
 
+def test_nothing_is_left_once_all_is_over() -> None:
+    """What was reckoned a moment ago is not counted down then."""
+    seen = [glance(left=4, in_flight=1)]
+    nothing = UnderWay(begun={}, ages={}, committed=0)
+    view = BatchView(
+        lambda: seen[0], lambda: nothing, lambda: 2,
+        shapes={FOX: 4}, account=Account(None), clock=lambda: 1.0,
+    )  # fmt: skip
+    view.foresight.teach([(FOX, 60.0)] * 20)
+    assert view.prospect().left is not None
+    seen[0] = glance(downloaded=5)
+    assert view.prospect().left is None
+
+
 def test_a_bound_that_stops_rows_silences_the_time_left() -> None:
     """Nobody knows when money comes back; how long a video takes is known all the same."""
     nothing = UnderWay(begun={}, ages={}, committed=0)
