@@ -190,6 +190,7 @@ def test_the_block_fits_any_width(width: int) -> None:
     assert all(len(line) <= width for line in lines)
     assert "3 to 5 min left" in screen.getvalue()
     assert width == 20 or "[red]k" in screen.getvalue()
+    assert width == 20 or "budget $9.00" in screen.getvalue()
     assert len(lines) <= 24
 
 
