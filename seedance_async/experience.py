@@ -19,6 +19,8 @@ _SPREAD, _SPREAD_KNOWN = 0.8, 0.5
 """Of the logarithm: of a guess alone, and of one that other shapes of the model stand behind."""
 _DOUBT: Final = 3.0
 _MEMORY: Final = 100.0
+_FEW: Final = 2.9
+"""Ends up to which a shape leans on others of its model, and below which nothing is said."""
 
 _START: Final = 10.0
 _WORK: Final = {"480p": 4.0, "720p": 6.0, "1080p": 10.0, "4k": 20.0}
@@ -68,11 +70,14 @@ class _Kind:
     survival: Survival | None = None
     new_ends: int = 0
     ran_before: float = 0.0
+    others_before: float = 0.0
 
-    def is_stale(self) -> bool:
+    def is_stale(self, others: float) -> bool:
+        """Tell whether enough is new, of this shape or, while it is new itself, of its model."""
         hazard = self.hazard
         return (
             self.survival is None
+            or (hazard.seen < _FEW and others >= 1.5 * self.others_before + 1.0)
             or self.new_ends >= max(1.0, 0.06 * hazard.seen)
             or hazard.ran > 1.1 * self.ran_before + 10.0
         )
@@ -90,6 +95,19 @@ class Experience:
         """Return how many ends of this shape count."""
         kind = self._kinds.get(shape)
         return 0.0 if kind is None else kind.hazard.seen
+
+    def doubt(self, shape: Shape) -> float | None:
+        """Return how far the mean may be off, as the spread of its logarithm.
+
+        None: too few jobs of this model have ended to say anything.
+        """
+        model = self._models.get(shape.model_id)
+        if model is None or model.count < _FEW:
+            return None
+        survival = self.survival(shape)
+        spread = log(1.0 + (survival.deviation / survival.mean) ** 2)
+        sure = self.known(shape) / max(spread, 1e-3) + 1.0 / _SPREAD_KNOWN**2
+        return float(sure**-0.5)
 
     def running(self, shape: Shape | None, since: float, until: float) -> None:
         """Learn that a job ran from one age to another, in seconds."""
@@ -111,9 +129,11 @@ class Experience:
     def survival(self, shape: Shape | None) -> Survival:
         """Return what is to be expected of the next job of this shape."""
         kind = self._kind(shape)
-        if kind.survival is None or kind.is_stale():
+        others = self._all.count if shape is None else self._scale(shape.model_id).count
+        if kind.survival is None or kind.is_stale(others):
             kind.survival = kind.hazard.estimate(self._guess(shape))
             kind.new_ends, kind.ran_before = 0, kind.hazard.ran
+            kind.others_before = others
         return kind.survival
 
     def _guess(self, shape: Shape | None) -> Guess:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, chain, pairwise
-from math import exp, expm1, inf, sqrt
-from operator import mul
+from math import exp, expm1, inf, log, sqrt
+from operator import mul, neg
 from typing import Final
 
 __all__ = ["EDGES", "GROWTH", "LAST_AGE", "WIDTHS", "Survival", "bin_of"]
@@ -46,7 +46,7 @@ class Survival:
         rates: The chance to end in the next second, for each bin.
     """
 
-    __slots__ = ("_alive", "_ran", "_rates", "roughness")
+    __slots__ = ("_alive", "_ran", "_rates", "_spread", "roughness")
 
     def __init__(self, rates: Sequence[float]) -> None:
         gone = [exp(-rate * width) for rate, width in zip(rates, WIDTHS, strict=True)]
@@ -58,6 +58,7 @@ class Survival:
         self._rates = tuple(rates)
         self._alive = tuple(alive)
         self._ran = tuple(accumulate(chain([0.0], ran)))
+        self._spread: float | None = None
         self.roughness = sum(
             before * sqrt(rate) * width
             for before, rate, width in zip(alive, rates, WIDTHS, strict=False)
@@ -68,6 +69,34 @@ class Survival:
         """Return the part of jobs that run longer than `age` seconds."""
         number = bin_of(age)
         return self._alive[number] * exp(-self._rates[number] * (age - EDGES[number]))
+
+    @property
+    def mean(self) -> float:
+        """Seconds that a job runs on average."""
+        return self._ran[-1]
+
+    @property
+    def deviation(self) -> float:
+        """Seconds of standard deviation of how long a job runs."""
+        if self._spread is None:
+            square = sum(
+                (before + after) * width * (edge + 0.5 * width)
+                for before, after, width, edge in zip(
+                    self._alive, self._alive[1:], WIDTHS, EDGES, strict=False
+                )
+            )
+            self._spread = sqrt(max(0.0, square - self.mean**2))
+        return self._spread
+
+    def quantile(self, part: float) -> float:
+        """Return the age in seconds by which a part of the jobs, from 0 to below 1, has ended."""
+        still = 1.0 - part
+        number = bisect_left(self._alive, -still, key=neg) - 1
+        number = min(max(number, 0), len(self._rates) - 1)
+        before, rate = self._alive[number], self._rates[number]
+        if before <= still or rate <= 0.0:
+            return EDGES[number]
+        return EDGES[number] + log(before / still) / rate
 
     def expected_lateness(self, since: float, until: float) -> float:
         """Return E[(until - T)+ | T > since]: how late a poll at `until` finds the end, on average.

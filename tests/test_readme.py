@@ -71,6 +71,15 @@ def test_there_are_exactly_two_set_up_commands_and_an_early_example() -> None:
     assert TEXT[: TEXT.index("asyncio.run(main())")].count("\n") < 30
 
 
+def test_pictures_are_there_and_small() -> None:
+    """Who clones the project does not load them for long; `.pictures/make.py` makes them anew."""
+    named = set(re.findall(r"\.pictures/\w+\.png", TEXT))
+    assert len(named) == 3
+    sizes = [(README.parent / name).stat().st_size for name in sorted(named)]
+    assert max(sizes) < 150_000
+    assert sum(sizes) < 400_000
+
+
 def test_links_lead_somewhere() -> None:
     """Every relative link names a file or folder of the project."""
     for target in re.findall(r"\]\(([^)#:]+)\)", TEXT):

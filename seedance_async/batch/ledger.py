@@ -258,6 +258,10 @@ class Ledger(LedgerReader):
         )
         return summary
 
+    def now(self) -> float:
+        """Return wall-clock seconds, by the clock that writes the ledger's times."""
+        return self._clock()
+
     # --- the session's journal -----------------------------------------------------------------
 
     def reserve(self, key: str, estimate: int) -> None:

@@ -11,8 +11,9 @@ from seedance_async.batch.edges import RowState
 from seedance_async.batch.entries import Money
 from seedance_async.batch.stops import Stop
 from seedance_async.jobs import ErrorInfo, Outcome
+from seedance_async.models import Shape
 
-__all__ = ["BatchReport", "Glance", "RowChange"]
+__all__ = ["BatchReport", "Glance", "RowChange", "UnderWay"]
 
 
 @attrs.frozen
@@ -27,6 +28,7 @@ class RowChange:
         detail: What a person wants to know of it; may be empty.
         request_id: The job's, once known.
         outcome: How the job ended, with its timings, in the step that wrote it down.
+        shape: What its price and its duration depend on; None: not known any more.
     """
 
     key: str
@@ -36,6 +38,23 @@ class RowChange:
     detail: str = ""
     request_id: str | None = None
     outcome: Outcome | None = None
+    shape: Shape | None = None
+
+
+@attrs.frozen(kw_only=True)
+class UnderWay:
+    """What a run has begun.
+
+    Attributes:
+        begun: How many rows of each shape were taken from those that wait.
+        ages: For each shape the jobs that run or are being submitted, by key: the seconds since
+            each was accepted, 0 before. There may be thousands, so none is an object of its own.
+        committed: Micro-dollars set aside for them.
+    """
+
+    begun: Mapping[Shape, int]
+    ages: Mapping[Shape, Mapping[str, float]]
+    committed: int
 
 
 @attrs.frozen(kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, TypeAlias
 
@@ -55,6 +56,7 @@ class RowUnderWay:
         unaffordable: Why, if it was for lack of money.
         job: Its handle, once accepted or attached.
         task: Which brings it there.
+        accepted: When it was, in loop time; None: not yet, or not known.
     """
 
     key: str
@@ -67,6 +69,7 @@ class RowUnderWay:
     unaffordable: Stop | None = None
     job: Job | None = None
     task: asyncio.Task[None] | None = None
+    accepted: float | None = None
 
 
 @attrs.frozen
@@ -117,6 +120,7 @@ class Rows:
         self._broke: set[str] = set()
         self._ended = 0
         self._shut = False
+        self._now = asyncio.get_running_loop().time
         self.changed = asyncio.Event()
         """Set whenever a row begins, moves on, or is over."""
         self.denied: ErrorInfo | None = None
@@ -134,6 +138,19 @@ class Rows:
         """Return a row that is under way."""
         return self._under_way.get(key)
 
+    def under_way(self) -> tuple[dict[Shape, dict[str, float]], int]:
+        """Return the ages of what runs or is being submitted, and the money set aside for it."""
+        now, committed = self._now(), 0
+        found: defaultdict[Shape, dict[str, float]] = defaultdict(dict)
+        for row in list(self._under_way.values()):  # in one step, for another thread may ask
+            if row.state is RowState.PLANNED:
+                continue
+            age = 0.0 if row.accepted is None else max(0.0, now - row.accepted)
+            found[row.shape][row.key] = age
+            if row.reservation is not None and row.reservation.open:
+                committed += row.reservation.amount
+        return found, committed
+
     # --- starting --------------------------------------------------------------------------
 
     def submit(self, group: asyncio.TaskGroup, row: PlannedRow, request: Request) -> None:
@@ -147,6 +164,8 @@ class Rows:
         state = RowState.TIMED_OUT if job.timed_out else RowState.SUBMITTED
         under_way = RowUnderWay(job.key, None, job.model_id, state, of_shape)
         under_way.reservation = self._purse.adopt(of_shape, job.estimate)
+        if job.accepted_at is not None:
+            under_way.accepted = self._now() - max(0.0, self._ledger.now() - job.accepted_at)
         self._start(group, under_way, lambda: self._come_back(under_way, job))
 
     def _start(self, group: asyncio.TaskGroup, row: RowUnderWay, work: _Work) -> None:
@@ -193,6 +212,8 @@ class Rows:
     def moved(self, row: RowUnderWay, step: Step) -> None:
         """Take note of a row's new state, and settle its money."""
         row.state = step.state
+        if step.state is RowState.SUBMITTED and row.accepted is None:
+            row.accepted = self._now()
         refused = step.state is RowState.FAILED and step.request_id is None
         if refused or step.state is RowState.PLANNED:
             self._give_back(row)

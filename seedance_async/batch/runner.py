@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
@@ -23,7 +24,7 @@ from seedance_async.batch.entries import PlannedRow
 from seedance_async.batch.ledger import Ledger
 from seedance_async.batch.planning import request_of
 from seedance_async.batch.purse import Purse
-from seedance_async.batch.report import BatchReport, Glance, RowChange
+from seedance_async.batch.report import BatchReport, Glance, RowChange, UnderWay
 from seedance_async.batch.results import RESULTS, write_results
 from seedance_async.batch.rowjournal import RowJournal, Step
 from seedance_async.batch.rows import Listener, Rows, RowUnderWay
@@ -32,7 +33,7 @@ from seedance_async.batch.stops import Stop, StopReason, stop_of, worse
 from seedance_async.budget import Account
 from seedance_async.download import DownloadRules
 from seedance_async.errors import InvalidRequestError, LedgerError
-from seedance_async.models import RawRequest, shape
+from seedance_async.models import RawRequest, Shape, shape
 from seedance_async.session import Session
 from seedance_async.supervisor import in_thread, stop_and_see_through
 
@@ -139,6 +140,7 @@ class Batch:
         )
         self._counts: dict[RowState, int] = dict.fromkeys(RowState, 0)
         self._left = 0
+        self._begun: Counter[Shape] = Counter()
         self._submitted = 0
         self._stop: Stop | None = None
         self._leave = asyncio.Event()
@@ -159,6 +161,11 @@ class Batch:
             reserved=self._purse.reserved,
             stop=self._stop,
         )
+
+    def under_way(self) -> UnderWay:
+        """Return what has been begun at this moment; may be called from any thread."""
+        ages, committed = self._rows.under_way()
+        return UnderWay(begun=dict(self._begun), ages=ages, committed=committed)
 
     def stop(self, message: str) -> None:
         """Submit no more; what is accepted, or may be, is waited for and downloaded."""
@@ -287,26 +294,23 @@ class Batch:
         self._count(before, step.state)
         if row is not None:
             self._rows.moved(row, step)
-        line, model_id = (None, "") if row is None else (row.line, row.model_id)
-        self._say(
-            RowChange(
-                step.key, line, model_id, step.state, step.detail, step.request_id, step.outcome
-            )
-        )
+            self._begun[row.shape] += _taken(step.state)
+        told = (step.state, step.detail, step.request_id, step.outcome)
+        if row is None:
+            self._say(RowChange(step.key, None, "", *told))
+        else:
+            self._say(RowChange(step.key, row.line, row.model_id, *told, row.shape))
 
     def _count(self, before: RowState, state: RowState) -> None:
         self._counts[before] -= 1
         self._counts[state] += 1
-        if state is RowState.SUBMITTING:
-            self._left -= 1
-        elif state is RowState.PLANNED:
-            self._left += 1
+        self._left -= _taken(state)
         submitted = before is RowState.SUBMITTING and state in (RowState.SUBMITTED, *_ENDS)
         self._submitted += submitted and state is not RowState.FAILED
 
     def _step(self, row: RowUnderWay, detail: str) -> None:
-        request_id = None if row.job is None else row.job.request_id
-        self._say(RowChange(row.key, row.line, row.model_id, row.state, detail, request_id))
+        told = (row.state, detail, None if row.job is None else row.job.request_id, None)
+        self._say(RowChange(row.key, row.line, row.model_id, *told, row.shape))
 
     def _say(self, change: RowChange) -> None:
         if self._on_change is None:
@@ -359,6 +363,11 @@ class Batch:
         except LedgerError as error:
             return None, str(error)
         return path, None
+
+
+def _taken(state: RowState) -> int:
+    """Return how many rows a step to a state takes from those that wait."""
+    return (state is RowState.SUBMITTING) - (state is RowState.PLANNED)
 
 
 def _mark(path: Path) -> str | None:

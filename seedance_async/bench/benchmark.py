@@ -15,7 +15,7 @@ from typing import Final
 from seedance_async.batch.edges import RowState
 from seedance_async.batch.entries import RowEntry
 from seedance_async.batch.ledger import Ledger
-from seedance_async.batch.report import Glance, RowChange
+from seedance_async.batch.report import Glance, RowChange, UnderWay
 from seedance_async.batch.runner import Batch, Wishes
 from seedance_async.batch.running import account_of
 from seedance_async.batch.selection import Selection
@@ -92,6 +92,11 @@ class Benchmark:
     def glance(self) -> Glance | None:
         """Return the numbers of the round at this moment; None between rounds."""
         return None if self._batch is None else self._batch.glance()
+
+    def under_way(self) -> UnderWay:
+        """Return what the round has begun; may be called from any thread."""
+        batch = self._batch
+        return UnderWay(begun={}, ages={}, committed=0) if batch is None else batch.under_way()
 
     def stop(self, message: str) -> None:
         """Submit no more; what is accepted, or may be, is waited for."""

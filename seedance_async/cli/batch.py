@@ -185,7 +185,7 @@ def _carry_out(order: "Order", *, yes: bool, as_json: bool) -> int:
         tell("simulated: nothing is sent to the service, nothing is paid", style="cyan")
     quicken_switching()
     with asyncio.Runner() as runner:
-        run = BatchRun(order)
+        run = BatchRun(order, as_json=as_json)
         try:
             with Unwelcome() as unwelcome:
                 try:

@@ -2,43 +2,58 @@
 
 from __future__ import annotations
 
-import re
-import sys
 import time
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
-from pathlib import PurePath
 from types import TracebackType
-from typing import Final
+from typing import Any, Final
 
 from rich.console import Group, RenderableType
-from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from seedance_async.batch.edges import RowState
-from seedance_async.batch.report import Glance, RowChange
+from seedance_async.batch.report import RowChange
 from seedance_async.batch.stops import StopReason
-from seedance_async.budget import shown
-from seedance_async.cli.batchplan import rough_time
-from seedance_async.cli.terminal import console, is_live, tell
+from seedance_async.cli.batchview import View
+from seedance_async.cli.block import Block
+from seedance_async.cli.boardwords import (
+    Moment,
+    Speed,
+    change_in_words,
+    flowing,
+    moment_lines,
+    one_line,
+    over,
+    short_model,
+    total,
+)
+from seedance_async.cli.eventlines import (
+    event_line,
+    interrupted_event,
+    message_event,
+    progress_event,
+    row_event,
+)
+from seedance_async.cli.standing import Standing, standing_lines
+from seedance_async.cli.terminal import console, explain, is_live, tell, write
 from seedance_async.cli.words import seconds
 from seedance_async.events import Event, RateLimited, RetryScheduled
-from seedance_async.models import find_model
 
-__all__ = ["Board", "Speed", "change_in_words", "glance_lines", "over", "total"]
+__all__ = ["Board"]
 
-_REDRAWS: Final = 5
+_REDRAWS: Final = 4
 """A second; what happens in between is not drawn."""
 _RECENT: Final = 6
 _QUIET: Final = 10.0
 """Seconds in which the same trouble is told once, on plain lines."""
-_WINDOW: Final = 60.0
-"""Seconds whose rows the speed is reckoned from."""
+_NOW_AND_THEN: Final = 30.0
+_OFTEN: Final = 5.0
+"""Seconds between two sums: on plain lines, and as JSON."""
 _MOST_TROUBLE: Final = 50
 """Lines of trouble that stay above the live block; results.jsonl has all."""
+_WIDEST: Final = 100
 
 _STYLES: Final = {
     RowState.IN_DOUBT: "yellow",
@@ -51,156 +66,46 @@ _STYLES: Final = {
 _ENDS: Final = (RowState.DOWNLOADED, RowState.FAILED, RowState.CANCELLED, RowState.LOST)
 _TROUBLE: Final = frozenset({RowState.IN_DOUBT, RowState.TIMED_OUT, RowState.FAILED, RowState.LOST})
 
-_CONTROLS: Final = re.compile("[\0-\x1f\x7f-\x9f]")
-"""What a stranger's text must not do to a terminal."""
-
-
-# --- in words: pure ------------------------------------------------------------------------
-
-
-def change_in_words(change: RowChange) -> str:
-    """Say a step of a row in a few words."""
-    state, detail = change.state, _CONTROLS.sub(" ", change.detail)
-    why = f": {detail}" if detail else ""
-    match state:
-        case RowState.PLANNED:
-            return f"not sent{why}" if detail else "planned again"
-        case RowState.SUBMITTING:
-            return "submitting"
-        case RowState.SUBMITTED if not detail:
-            return f"accepted: job {change.request_id}"
-        case RowState.SUBMITTED | RowState.TIMED_OUT if detail == "attached":
-            return f"attached: job {change.request_id}"
-        case RowState.SUBMITTED:
-            return detail
-        case RowState.SUCCEEDED if detail.startswith("not downloaded"):
-            return detail
-        case RowState.SUCCEEDED:
-            return "succeeded"
-        case RowState.TIMED_OUT:
-            return f"not over, but no longer tracked{why}"
-        case _:
-            return f"{state.value.replace('_', ' ')}{why}"
-
-
-def over(glance: Glance, *, download: bool) -> int:
-    """Return how many rows are at an end that this run brings them to."""
-    counts = glance.counts
-    done = sum(counts[state] for state in _ENDS)
-    return done if download else done + counts[RowState.SUCCEEDED]
-
-
-def total(glance: Glance) -> int:
-    """Return how many rows there are, but for planned ones that are not selected."""
-    return sum(glance.counts.values()) - glance.counts[RowState.PLANNED] + glance.left
-
-
-class Speed:
-    """Rows a second over the last minute, and what that makes of the rest."""
-
-    def __init__(self) -> None:
-        self._seen: deque[tuple[float, int]] = deque()
-
-    def update(self, now: float, done: int) -> float | None:
-        """Take note of a moment, and return the rows a second; None while nothing is known."""
-        if not self._seen or now - self._seen[-1][0] >= 1.0:
-            self._seen.append((now, done))
-        while len(self._seen) > 2 and now - self._seen[1][0] > _WINDOW:
-            self._seen.popleft()
-        began, before = self._seen[0]
-        return (done - before) / (now - began) if now > began and done > before else None
-
-
-def glance_lines(
-    glance: Glance, *, rate: float | None, limit: int | None, elapsed: float
-) -> list[str]:
-    """Return the numbers of a moment as lines; each says its most important thing first.
-
-    Args:
-        glance: The numbers.
-        rate: Rows a second that come to their end; None: not known yet.
-        limit: The budget in micro-dollars.
-        elapsed: Seconds since the run began.
-    """
-    now = [
-        (glance.in_flight, "in flight"),
-        (glance.left, "to submit"),
-        (glance.downloading, "downloading"),
-    ]
-    states = [
-        (number, state.value.replace("_", " "))
-        for state, number in glance.counts.items()
-        if number and state not in {RowState.PLANNED, RowState.SUBMITTING, RowState.SUBMITTED}
-    ]
-    rest = glance.left + glance.in_flight + glance.downloading
-    of = "" if limit is None else f" of {shown(limit)}"
-    pace = [seconds(elapsed)]
-    if rate is not None:
-        pace.append(f"{60 * rate:.0f} a minute" if rate < 10 else f"{rate:.0f} a second")
-        pace.append(f"about {rough_time(rest / rate)} left" if rest else "")
-    lines = [
-        ", ".join(f"{number:,} {what}" for number, what in now if number),
-        ", ".join(f"{number:,} {what}" for number, what in states),
-        f"{shown(glance.settled)} settled, {shown(glance.reserved)} reserved{of}",
-        ", ".join(filter(None, pace)),
-    ]
-    if glance.stop is not None:
-        why = _CONTROLS.sub(" ", glance.stop.message)
-        lines.append(f"no more is submitted: {why}")
-    return [line for line in lines if line]
-
-
-# --- on the screen -------------------------------------------------------------------------
-
 
 class Board:
     """Shows a run; on a terminal it redraws a few times a second, whatever happens.
 
     Args:
         download: Whether a row is over only with its file.
+        as_json: Whether what is no terminal gets JSON Lines instead of words.
+        each: Whether it gets each step of a row, too.
     """
 
-    def __init__(self, *, download: bool) -> None:
+    def __init__(self, *, download: bool, as_json: bool = False, each: bool = True) -> None:
         self.live = is_live()
+        self._as_json = as_json and not self.live
         self._download = download
-        self._limit: int | None = None
+        self._each = each
         self._console = console()
         self._began = time.monotonic()
-        self._glance: Callable[[], Glance] | None = None
+        self._view: View | None = None
         self._speed = Speed()
         self._recent: deque[Text] = deque(maxlen=_RECENT)
         self._models: dict[str, str] = {}
         self._trouble = 0
         self._unsent: set[str] = set()
         self._said: dict[str, float] = {}
-        self._display = Live(
-            get_renderable=self._render,
-            console=self._console,
-            refresh_per_second=_REDRAWS,
-            transient=True,
-            redirect_stdout=False,
-            vertical_overflow="crop",
-        )
+        self._summed = 0.0
+        self._block = Block(self._render, self._console, redraws=_REDRAWS)
 
     @property
     def elapsed(self) -> float:
         """Seconds since the run began."""
         return time.monotonic() - self._began
 
-    def bind(self, glance: Callable[[], Glance], limit: int | None) -> None:
-        """Begin: take the numbers from there.
-
-        Args:
-            glance: Called a few times a second, on a terminal in a thread.
-            limit: The budget in micro-dollars.
-        """
-        self._glance = glance
-        self._limit = limit
+    def bind(self, view: View) -> None:
+        """Begin: take the numbers from there, on a terminal in a thread."""
+        self._view = view
         self._began = time.monotonic()
 
     def __enter__(self) -> Board:
         if self.live:
-            self._display.start()
+            self._block.start()
         return self
 
     def __exit__(
@@ -210,18 +115,65 @@ class Board:
         traceback: TracebackType | None,
     ) -> None:
         with suppress(OSError):
-            self._display.stop()
+            self._block.stop()
+        self.tick(at_last=True)
+
+    def begin(self, note: str) -> None:
+        """Say what begins now, where nothing is redrawn."""
+        if self._as_json:
+            self.tick(at_last=True)
+        elif not self.live:
+            write(f"{seconds(self.elapsed):>6}  {note}\n")
 
     def line(self, text: str, *, label: str = "", style: str = "") -> None:
         """Print a line that stays."""
-        tell(text, label=label, style=style, on=self._console)
+        if self._as_json:
+            self._event(message_event(text, label=label))
+        else:
+            tell(text, label=label, style=style, on=self._console)
+
+    def interrupted(
+        self, stage: int, text: str, standing: Standing, *, then: str, again: str
+    ) -> None:
+        """Say what an interrupt does, how the run stands, and what comes next.
+
+        Args:
+            stage: Which interrupt in the row: 1 or 2.
+            text: What it does.
+            standing: Rows and money.
+            then: What one more would do.
+            again: The command that goes on.
+        """
+        if self._as_json:
+            self._event(interrupted_event(standing, stage=stage, text=text, again=again))
+            return
+        explain(text, label="interrupted", style="yellow", on=self._console)
+        for row in standing_lines(standing):
+            self.line(row)
+        explain(f"{then} It goes on with", on=self._console)
+        self.line(f"  {again}")
+
+    def last_words(self, text: str, standing: Standing | None, *, again: str) -> str:
+        """Return what is said when a third interrupt leaves at once; it waits for nothing."""
+        if self._as_json:
+            event = interrupted_event(standing, stage=3, text=text, again=again)
+            return event_line(event, elapsed=self.elapsed).rstrip()
+        table = [] if standing is None else standing_lines(standing)
+        return "\n".join([f"interrupted: {text}", *table, f"`{again}` goes on"])
 
     def change(self, change: RowChange) -> None:
         """Show a step of a row; it is the run's `on_change`."""
+        if self._view is not None:
+            self._view.take(change)
+        if not (self.live or self._each):
+            return
+        if self._as_json:
+            self._event(row_event(change))
+            return
         text = f"{self._name(change)}  {change_in_words(change)}"
         if not self.live:
             if self._is_news(change):
-                _write(f"{seconds(self.elapsed):>6}  {self._counter()}  {text}\n")
+                write(f"{seconds(self.elapsed):>6}  {self._counter()}  {text}\n")
             return
         style = _STYLES.get(change.state, "")
         self._recent.append(Text(text, style=style))
@@ -238,13 +190,38 @@ class Board:
             case RateLimited(delay=delay):
                 text = f"the service is busy (429): next try in {delay:.0f} s"
             case RetryScheduled(request_id=None, delay=delay, why=why):
-                text = f"not sent: {_CONTROLS.sub(' ', why)}; next try in {delay:.0f} s"
+                text = f"not sent: {one_line(why)}; next try in {delay:.0f} s"
             case _:
                 return
         if self.live:
             self._recent.append(Text(text, style="yellow"))
         elif self._is_due(type(event).__name__):
-            _write(f"{seconds(self.elapsed):>6}  {text}\n")
+            if self._as_json:
+                self.line(text)
+            else:
+                write(f"{seconds(self.elapsed):>6}  {text}\n")
+
+    def tick(self, *, at_last: bool = False) -> None:
+        """Sum up, where nothing is redrawn and some time has passed; call it now and then.
+
+        Args:
+            at_last: As JSON it is done in any case.
+        """
+        if self.live or self._view is None:
+            return
+        last = at_last and self._as_json
+        if not last and self.elapsed - self._summed < (_OFTEN if self._as_json else _NOW_AND_THEN):
+            return
+        self._summed = self.elapsed
+        moment = self._moment(self._view)
+        if self._as_json:
+            self._event(progress_event(moment, download=self._download))
+            return
+        numbers = "; ".join(", ".join(group) for group in moment_lines(moment))
+        write(f"{seconds(self.elapsed):>6}  {self._counter()}  {numbers}\n")
+
+    def _event(self, event: dict[str, Any]) -> None:
+        write(event_line(event, elapsed=self.elapsed))
 
     def _is_news(self, change: RowChange) -> bool:
         """Tell whether a plain line is worth it: a row that tries again and again is not."""
@@ -267,9 +244,7 @@ class Board:
         """Return the key and the model; what is downloaded does not say its model any more."""
         model = self._models.get(change.key, "")
         if change.model_id:
-            known = find_model(change.model_id)
-            model = known.short_name if known else PurePath(change.model_id).name
-            self._models[change.key] = model
+            model = self._models[change.key] = short_model(change.model_id)
         if change.state in _ENDS or (change.state is RowState.SUCCEEDED and not self._download):
             self._models.pop(change.key, None)
         return f"{change.key}  {model}" if model else change.key
@@ -279,7 +254,7 @@ class Board:
         if change.state is RowState.SUCCEEDED:
             return change.detail.startswith("not downloaded")
         if change.state is RowState.TIMED_OUT:
-            stop = None if self._glance is None else self._glance().stop
+            stop = None if self._view is None else self._view.glance().stop
             left = stop is not None and stop.reason is StopReason.INTERRUPTED
             return change.detail != "attached" and not left
         return change.state in _TROUBLE
@@ -287,39 +262,44 @@ class Board:
     # --- drawing -------------------------------------------------------------------------
 
     def _counter(self) -> str:
-        if self._glance is None:
+        if self._view is None:
             return ""
-        glance = self._glance()
+        glance = self._view.glance()
         rows = total(glance)
         return f"{over(glance, download=self._download):>{len(str(rows))}}/{rows}"
 
+    def _moment(self, view: View) -> Moment:
+        glance, elapsed = view.glance(), self.elapsed
+        return Moment(
+            glance=glance,
+            elapsed=elapsed,
+            note=view.note(),
+            rate=self._speed.update(elapsed, over(glance, download=self._download)),
+            limit=view.limit,
+            to_come=view.to_come(),
+            prospect=view.prospect(),
+        )
+
     def _render(self) -> RenderableType:
-        if self._glance is None:
+        if self._view is None:
             return Text("")
-        glance = self._glance()
-        done, rows = over(glance, download=self._download), total(glance)
-        rate = self._speed.update(self.elapsed, done)
-        lines = glance_lines(glance, rate=rate, limit=self._limit, elapsed=self.elapsed)
+        moment = self._moment(self._view)
+        done, rows = over(moment.glance, download=self._download), total(moment.glance)
         bar = Table.grid(padding=(0, 1), expand=True)
         bar.add_column(ratio=1)
         bar.add_column(no_wrap=True)
         bar.add_row(ProgressBar(total=max(rows, 1), completed=done), f"{done:,} of {rows:,}")
+        width = min(self._console.width - 4, _WIDEST)
+        lines = [line for group in moment_lines(moment) for line in flowing(group, width)]
         recent = tuple(self._recent)[-max(self._console.height - len(lines) - 3, 1) :]
         return Group(
             bar,
-            *(_one_line(Text(line)) for line in lines),
-            *(_one_line(Text.assemble(("  ", ""), line)) for line in recent),
+            *(_cut(Text(line)) for line in lines),
+            *(_cut(Text.assemble(("  ", ""), line)) for line in recent),
         )
 
 
-def _one_line(text: Text) -> Text:
+def _cut(text: Text) -> Text:
     text.no_wrap = True
     text.overflow = "ellipsis"
     return text
-
-
-def _write(line: str) -> None:
-    # Plain, for it must keep up with hundreds of lines a second.
-    with suppress(OSError, ValueError):  # a reader that has gone must not end what runs
-        sys.stderr.write(line)
-        sys.stderr.flush()

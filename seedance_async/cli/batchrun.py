@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -20,12 +19,13 @@ from seedance_async.batch.report import BatchReport
 from seedance_async.batch.runner import Batch, Wishes
 from seedance_async.batch.running import account_of
 from seedance_async.batch.selection import Selection, select
-from seedance_async.budget import Budget, shown, to_micro
+from seedance_async.budget import Account, Budget, to_micro
 from seedance_async.cli.batchboard import Board
 from seedance_async.cli.batchflags import Choice, Downloading, Pace, split
 from seedance_async.cli.batchimages import look_at_images
 from seedance_async.cli.batchplan import Outlook, take_stock
 from seedance_async.cli.batchsummary import CommandLine
+from seedance_async.cli.batchview import BatchView
 from seedance_async.cli.connection import (
     Service,
     embed_simulator,
@@ -38,8 +38,11 @@ from seedance_async.cli.patience import Patience
 from seedance_async.cli.prices import Bounds, Prices, ask_catalog, without_price
 from seedance_async.cli.progress import Progress
 from seedance_async.cli.terminal import tell
+from seedance_async.cli.watch import Watch
 from seedance_async.errors import CredentialsError, SeedanceError
+from seedance_async.models import Shape
 from seedance_async.pacing import RetryPolicy
+from seedance_async.supervisor import in_thread
 
 if TYPE_CHECKING:
     from seedance_async.session import Session
@@ -94,18 +97,23 @@ class BatchRun:
 
     Between `prepare` and `run` the loop stands still, so that a question may block and Ctrl-C
     ends it at once.
+
+    Args:
+        order: What to do.
+        as_json: Whether what happens is told as JSON Lines, where nothing can be redrawn.
     """
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: Order, *, as_json: bool = False) -> None:
         self._order = order
         self._stack = AsyncExitStack()
-        self._board = Board(download=order.downloading.download)
-        self._batch: Batch | None = None
+        self._board = Board(download=order.downloading.download, as_json=as_json)
         # Set by `prepare`:
         self._ledger: Ledger
         self._session: Session | None = None
         self._selection = Selection()
         self._budget = Budget()
+        self._shapes: Mapping[Shape, int] = {}
+        self._all_pass = True
 
     # --- before anything is sent -------------------------------------------------------------
 
@@ -186,6 +194,7 @@ class BatchRun:
     async def _look(self, ledger: Ledger, plan: Plan) -> Outlook:
         order, selection = self._order, self._selection
         shapes = await ledger.shapes(through=selection.through, keys=selection.keys)
+        self._shapes = dict(shapes)
         self._budget = await self._find_prices({of_shape.model_id for of_shape, _ in shapes})
         stock = await take_stock(
             ledger,
@@ -212,6 +221,8 @@ class BatchRun:
             max_in_flight=order.pace.max_in_flight,
             max_videos=most,
         )
+        expected = outlook.forecast
+        self._all_pass = expected.affordable and expected.videos == expected.rows
         if not order.choice.dry_run:
             _check_prices(outlook)
         if order.choice.check_images:
@@ -271,21 +282,40 @@ class BatchRun:
             if order.retry:
                 await self._retry(ledger)
             assert self._session is not None
-            self._batch = batch = Batch(
+            account = await account_of(ledger, self._budget)
+            batch = Batch(
                 ledger,
                 self._session,
                 order.folder,
-                account=await account_of(ledger, self._budget),
+                account=account,
                 wishes=self._wishes(),
                 on_change=self._board.change,
             )
-            limit = order.bounds.budget
-            self._board.bind(batch.glance, None if limit is None else to_micro(limit))
-            interrupts.bind(self._last_words)
-            if interrupts.came:  # while the accounts were read: nobody waits for a stage yet
-                return None
-            with self._board:
-                return await self._watch(batch, interrupts)
+            view = self._new_view(batch, self._session, account)
+            view.foresight.teach(await in_thread(order.patience.durations, order.base_url))
+            view.foresight.teach(await ledger.lasted())
+            self._board.bind(view)
+            watch = Watch(
+                batch,
+                view,
+                self._board,
+                folder=str(order.folder),
+                again=order.command.again(),
+                simulated=order.base_url is None,
+            )
+            return await watch.follow(interrupts)
+
+    def _new_view(self, batch: Batch, session: Session, account: Account) -> BatchView:
+        limit = self._order.bounds.budget
+        return BatchView(
+            batch.glance,
+            batch.under_way,
+            lambda: session.statistics().limit,
+            shapes=self._shapes,
+            account=account,
+            limit=None if limit is None else to_micro(limit),
+            all_pass=self._all_pass,
+        )
 
     def _wishes(self) -> Wishes:
         order = self._order
@@ -305,53 +335,6 @@ class BatchRun:
     def seconds(self) -> float:
         """How long it has taken so far."""
         return self._board.elapsed
-
-    async def _watch(self, batch: Batch, interrupts: Interrupts) -> BatchReport:
-        def stop() -> None:
-            batch.stop("interrupted; what runs is waited for")
-            self._say(f"no more is submitted. {self._what_runs(batch)}")
-
-        def leave() -> None:
-            batch.leave()
-            self._say(
-                "cancelling what is still queued and leaving the rest, as soon as the POSTs "
-                "under way are answered. A third time: leave at once, those POSTs in doubt"
-            )
-
-        return await interrupts.follow(batch.run(), first=stop, second=leave)
-
-    def _say(self, text: str) -> None:
-        self._board.line(f"{text}.", label="interrupted", style="yellow")
-
-    def _what_runs(self, batch: Batch) -> str:
-        glance = batch.glance()
-        if not glance.in_flight and not glance.downloading:
-            return "Nothing is in flight"
-        videos = f" and {glance.downloading} to download" if glance.downloading else ""
-        again = f"`{self._order.command.again()}` comes back to it"
-        if self._order.base_url is None:
-            return (
-                f"Waiting for {glance.in_flight} in flight{videos}, all simulated. Again: leave "
-                f"them; {again}"
-            )
-        return (
-            f"Waiting for {glance.in_flight} in flight{videos}; they may be billed whether or not "
-            f"anybody waits ({shown(glance.reserved)} reserved, {shown(glance.settled)} settled). "
-            f"Again: cancel what is still queued and leave the rest running; {again}"
-        )
-
-    def _last_words(self) -> str:
-        folder = shlex.quote(str(self._order.folder))
-        sending = 0 if self._batch is None else self._batch.glance().counts[RowState.SUBMITTING]
-        doubt = (
-            f" {sending} POSTs were under way and are in doubt: `seedance-async resolve {folder}`."
-            if sending and self._order.base_url is not None
-            else ""
-        )
-        return (
-            f"interrupted: left at once, the ledger is intact.{doubt} "
-            f"`{self._order.command.again()}` goes on"
-        )
 
 
 def _found_under_way(number: int, order: Order) -> str:

@@ -136,7 +136,7 @@ def _carry_out(order: "Order", *, yes: bool, as_json: bool) -> int:
 
     quicken_switching()
     with asyncio.Runner(loop_factory=VirtualTimeLoop if order.virtual else None) as runner:
-        run = BenchRun(order)
+        run = BenchRun(order, as_json=as_json)
         try:
             with Unwelcome() as unwelcome:
                 try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any, Final
 
 import attrs
 
-from seedance_async.batch.edges import RowState
 from seedance_async.batch.forecast import Forecast, forecast
 from seedance_async.batch.ledger import SIMULATOR, Ledger
 from seedance_async.batch.planning import InvalidManifestError, plan_manifest
@@ -20,15 +18,17 @@ from seedance_async.bench.benchmark import Benchmark
 from seedance_async.bench.report import BenchmarkReport
 from seedance_async.bench.rounds import BenchmarkPlan, Round
 from seedance_async.budget import Account, Budget, shown, to_micro
+from seedance_async.cli.batchboard import Board
 from seedance_async.cli.batchsummary import CommandLine
 from seedance_async.cli.benchflags import SimulatedService
+from seedance_async.cli.benchview import BenchView
 from seedance_async.cli.connection import embed_simulator, find_service
 from seedance_async.cli.exits import CommandError, Exit
 from seedance_async.cli.interrupts import Interrupts
 from seedance_async.cli.patience import Patience
 from seedance_async.cli.prices import Bounds, Prices, ask_catalog, without_price
-from seedance_async.cli.progress import Progress
 from seedance_async.cli.terminal import tell
+from seedance_async.cli.watch import Watch
 from seedance_async.pacing import RetryPolicy
 from seedance_async.polling import FixedPolling
 from seedance_async.session import Session
@@ -89,18 +89,23 @@ class Order:
 
 
 class BenchRun:
-    """A run that is prepared, asked about and then made, in calls on one event loop."""
+    """A run that is prepared, asked about and then made, in calls on one event loop.
 
-    def __init__(self, order: Order) -> None:
+    Args:
+        order: What to do.
+        as_json: Whether what happens is told as JSON Lines, where nothing can be redrawn.
+    """
+
+    def __init__(self, order: Order, *, as_json: bool = False) -> None:
         self._order = order
         self._stack = AsyncExitStack()
-        self._progress = Progress()
-        self._benchmark: Benchmark | None = None
-        self._round: Round | None = None
+        self._board = Board(download=False, as_json=as_json, each=False)
         # Set by `prepare`:
         self._ledger: Ledger
         self._session: Session
         self._budget = Budget()
+        # Set by `run`:
+        self._view: BenchView
 
     # --- before anything is sent -------------------------------------------------------------
 
@@ -180,7 +185,7 @@ class BenchRun:
         """Run the benchmark, and close everything; None: interrupted before it began."""
         order = self._order
         async with self._stack:
-            self._benchmark = benchmark = Benchmark(
+            benchmark = Benchmark(
                 self._ledger,
                 self._session,
                 order.plan,
@@ -188,62 +193,36 @@ class BenchRun:
                 budget=self._budget,
                 max_videos=order.bounds.max_videos,
                 conditions=order.conditions(),
-                on_round=self._begin_round,
-                on_change=self._show,
+                on_round=self._begin,
+                on_change=self._board.change,
             )
-            interrupts.bind(self._last_words)
-            if interrupts.came:
-                return None
+            limit = order.bounds.budget
+            self._view = BenchView(
+                benchmark,
+                order.plan,
+                await account_of(self._ledger, self._budget),
+                limit=None if limit is None else to_micro(limit),
+                virtual=order.virtual,
+            )
+            self._board.bind(self._view)
+            watch = Watch(
+                benchmark,
+                self._view,
+                self._board,
+                folder=str(order.folder),
+                again=order.command.again(),
+                simulated=order.base_url is None,
+                loop_is_real=not order.virtual,
+            )
+            return await watch.follow(interrupts)
 
-            def stop() -> None:
-                benchmark.stop("interrupted; what runs is waited for")
-                self._say("no more is submitted; what runs is waited for, and may be billed")
-
-            def leave() -> None:
-                benchmark.leave()
-                self._say("cancelling what is still queued and leaving the rest")
-
-            with self._progress:
-                return await interrupts.follow(benchmark.run(), first=stop, second=leave)
+    def _begin(self, this: Round) -> None:
+        self._view.begin(this)
+        self._board.begin(", ".join([*self._view.note(), f"{self._order.plan.jobs} jobs"]))
 
     async def aclose(self) -> None:
         """Close everything; may be repeated."""
         await self._stack.aclose()
-
-    # --- words -----------------------------------------------------------------------------
-
-    def _begin_round(self, this: Round) -> None:
-        self._round = this
-        self._progress.change(f"{_words(this, self._order.plan)}: {self._order.plan.jobs} jobs")
-
-    def _show(self, _change: object) -> None:
-        if not self._progress.live or self._benchmark is None or self._round is None:
-            return
-        glance = self._benchmark.glance()
-        if glance is not None:
-            self._progress.change(
-                f"{_words(self._round, self._order.plan)}: {glance.left} to submit, "
-                f"{glance.in_flight} in flight"
-            )
-
-    def _say(self, text: str) -> None:
-        again = self._order.command.again()
-        self._progress.line(f"{text}. `{again}` goes on.", label="interrupted", style="yellow")
-
-    def _last_words(self) -> str:
-        order = self._order
-        folder = shlex.quote(str(order.folder))
-        glance = None if self._benchmark is None else self._benchmark.glance()
-        sending = 0 if glance is None else glance.counts[RowState.SUBMITTING]
-        doubt = (
-            f" {sending} POSTs were under way and are in doubt: `seedance-async resolve {folder}`."
-            if sending and order.base_url is not None
-            else ""
-        )
-        return (
-            f"interrupted: left at once, the ledger is intact.{doubt} "
-            f"`{order.command.again()}` goes on"
-        )
 
 
 def _virtual_session(simulator: Simulator, options: Mapping[str, Any]) -> Session:
@@ -256,11 +235,6 @@ def _virtual_session(simulator: Simulator, options: Mapping[str, Any]) -> Sessio
         exit_timeout=0.0,
         **options,
     )
-
-
-def _words(this: Round, plan: BenchmarkPlan) -> str:
-    again = f", round {this.repeat} of {plan.repeats}" if plan.repeats > 1 else ""
-    return f"{this.level} in flight{again}"
 
 
 def _offer(order: Order, seen: Forecast, account: Account) -> str:

@@ -20,6 +20,9 @@ from seedance_async.cli.terminal import console, tell
 
 __all__ = ["bench_exit", "bench_json", "next_steps", "show"]
 
+_WIDE, _NARROW = 130, 72
+"""Columns of a screen from which all is shown, and below which next to nothing is."""
+_FEW, _FEWEST = (0, 1, 2, 3, 4, 6, 7), (0, 1, 2)
 _LEFT: Final = (RowState.PLANNED, RowState.SUBMITTING, RowState.SUBMITTED, RowState.TIMED_OUT)
 
 
@@ -72,7 +75,7 @@ def bench_json(
 def show(report: BenchmarkReport, folder: Path) -> None:
     """Print the table and the recommendation on stdout, and troubles on stderr."""
     out = console(stderr=False)
-    out.print(_table(report))
+    out.print(_table(report, out.width))
     best = report.recommendation
     says = "no recommendation" if best.max_in_flight is None else f"{best.max_in_flight}"
     out.print(f"max_in_flight: {says}. {best.why}", soft_wrap=True, highlight=False, markup=False)
@@ -83,15 +86,19 @@ def show(report: BenchmarkReport, folder: Path) -> None:
         tell("a round that was interrupted, or is not over, has no throughput", style="dim")
 
 
-def _table(report: BenchmarkReport) -> Table:
+def _table(report: BenchmarkReport, width: int) -> Table:
+    """Return the table; on a narrow screen with what matters most, for the page has all."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     cost = "cost (simulated)" if report.service == SIMULATOR else "cost"
-    names = ("in flight", "videos/min", "latency", "queue wait", "run time", "lateness")
-    for name in (*names, "requests/job", "429s", cost, "jobs"):
-        table.add_column(name, justify="right")
+    times = ("latency", "queue wait", "run time", "lateness")
+    names = ("in flight", "videos/min", *times, "requests/job", "429s", cost, "jobs")
+    shown_here = range(len(names)) if width >= _WIDE else _FEW if width >= _NARROW else _FEWEST
+    for column in shown_here:
+        table.add_column(names[column], justify="right")
     for level in report.levels:
         best = level.level == report.recommendation.max_in_flight
-        table.add_row(*cells(level), style="green" if best else "")
+        shown = cells(level)
+        table.add_row(*(shown[column] for column in shown_here), style="green" if best else "")
     table.caption = "times are p50 / p95 in seconds" + _spread(report)
     table.caption_justify = "left"
     return table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+from collections.abc import Iterable
 from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
@@ -11,13 +12,15 @@ from pathlib import Path
 from seedance_async.cli import words
 from seedance_async.cli.exits import Exit, exit_code, hint
 from seedance_async.cli.interrupts import Interrupts
+from seedance_async.cli.jobview import JobView, job_standing
 from seedance_async.cli.journal import JobFileJournal
 from seedance_async.cli.progress import Progress
+from seedance_async.cli.standing import Standing
 from seedance_async.errors import DownloadError, LedgerError, SeedanceError, SubmissionInDoubtError
 from seedance_async.events import Downloaded, Event, RateLimited, RetryScheduled
 from seedance_async.handle import Job, error_of
 from seedance_async.jobs import CancelResult, InQueue, Outcome, Output, Succeeded
-from seedance_async.models import Request
+from seedance_async.models import Request, Shape, shape
 from seedance_async.session import Session
 
 __all__ = ["Errand"]
@@ -31,6 +34,7 @@ class Errand:
         progress: Where it tells what happens.
         path: Where the video goes; None: nowhere.
         request: What to submit; None attaches the job that the record names.
+        durations: How long jobs took before, in seconds.
     """
 
     def __init__(
@@ -39,13 +43,17 @@ class Errand:
         progress: Progress,
         path: Path | None,
         request: Request | None = None,
+        durations: Iterable[tuple[Shape, float]] = (),
     ) -> None:
         self._journal = journal
         self._file = journal.file
         self._progress = progress
         self._path = path
         self._request = request
+        self._view = JobView(durations, None if request is None else shape(request))
         self._job: Job | None = None
+        self._ended: Outcome | None = None
+        self._stage = 0
         self._downloading = False
         self._downloaded: Downloaded | None = None
         self._leaving = False
@@ -72,7 +80,7 @@ class Errand:
         with Interrupts() if interrupts is None else nullcontext(interrupts) as signals:
             signals.bind(self._last_words)
             if signals.came:
-                self._progress.line(self._farewell(), label="interrupted", style="yellow")
+                self._part()
                 return signals.code or Exit.INTERRUPTED
             work = asyncio.create_task(self._work(session))
             while not work.done():
@@ -83,7 +91,7 @@ class Errand:
                 else:
                     stage.cancel()
         if work.cancelled():
-            self._progress.line(self._farewell(), label="interrupted", style="yellow")
+            self._part()
         code = Exit.AGAIN if work.cancelled() else work.result()
         return signals.code or code
 
@@ -110,7 +118,8 @@ class Errand:
         self._job = job = await self._accepted_job(session)
         if self._leaving and not await self._give_up(job):
             raise asyncio.CancelledError
-        outcome = await self._outcome(job)
+        outcome = self._ended = await self._outcome(job)
+        self._view.over()
         if not isinstance(outcome, Succeeded):
             raise error_of(outcome)
         self._progress.line(f"{words.describe(outcome)}: {outcome.video_url}", style="green")
@@ -123,6 +132,8 @@ class Errand:
             return session.attach(record.request_id, accepted_at=_epoch(record.accepted_at))
         self._progress.change("submitting")
         job = await session.submit(self._request)
+        self._view.accepted()
+        self._progress.expect = self._view.words
         if self._file.path is None:
             self._progress.line(f"accepted: job {job.request_id}")
         elif self._file.record.request_id == job.request_id:
@@ -168,6 +179,7 @@ class Errand:
     # --- interrupts ------------------------------------------------------------------------
 
     async def _interrupted(self, stage: int, work: asyncio.Task[int]) -> None:
+        self._stage = stage
         if self._request is None or self._downloading:
             if stage > 1 or self._request is None:
                 work.cancel()
@@ -202,7 +214,18 @@ class Errand:
         return await job.cancel() is CancelResult.CANCELLED
 
     def _say(self, text: str) -> None:
-        self._progress.line(f"{text}.", label="interrupted", style="yellow")
+        self._progress.interrupted(
+            self._stage, f"{text}.", self._standing(), again=self._file.command
+        )
+
+    def _part(self) -> None:
+        self._progress.interrupted(
+            self._stage, self._farewell(), self._standing(tracked=False), again=self._file.command
+        )
+
+    def _standing(self, *, tracked: bool = True) -> Standing:
+        state = self._file.record.state
+        return job_standing(state, self._ended, downloading=self._downloading, tracked=tracked)
 
     def _what_runs(self) -> str:
         if self._file.record.simulated:
@@ -232,12 +255,15 @@ class Errand:
         return f"the job runs on and may be billed; `{self._file.command}` comes back to it."
 
     def _last_words(self) -> str:
+        text = f"left at once. {self._farewell()}"
         if self._file.record.state == "submitting":
-            return (
-                f"interrupted: left while a submission was under way: it is in doubt; "
-                f"`{self._file.command}` says what to do."
+            text = (
+                f"left while a submission was under way: it is in doubt; `{self._file.command}` "
+                f"says what to do."
             )
-        return f"interrupted: left at once. {self._farewell()}"
+        return self._progress.last_words(
+            text, self._standing(tracked=False), again=self._file.command
+        )
 
 
 def _epoch(iso: str | None) -> float | None:

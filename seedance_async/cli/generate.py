@@ -1,6 +1,7 @@
 """`generate MODEL`: one video, from consent to file."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ from seedance_async.cli.patience import USUAL, Patience
 from seedance_async.cli.reporting import QUIET, Reporting
 from seedance_async.cli.spending import FREE, Spending, ask
 from seedance_async.cli.terminal import print_json, tell
-from seedance_async.models import Request, build_request
+from seedance_async.models import Request, Shape, build_request
 
 __all__ = ["generate"]
 
@@ -42,6 +43,19 @@ class Output:
 
 
 _DEFAULTS = Output()
+
+
+@attrs.frozen
+class Telling:
+    """How a generation is shown.
+
+    Attributes:
+        as_json: Whether what is no terminal gets JSON Lines.
+        durations: How long jobs took before.
+    """
+
+    as_json: bool
+    durations: Sequence[tuple[Shape, float]] = ()
 
 
 def generate(
@@ -89,7 +103,8 @@ def generate(
     if spending.simulate:
         tell("simulated: nothing is sent to the service, nothing is paid", style="cyan")
         with Interrupts() as interrupts:
-            code = asyncio.run(_simulate(request, file, spending.speed, patience, interrupts))
+            told = Telling(reporting.json)
+            code = asyncio.run(_simulate(request, file, spending.speed, patience, interrupts, told))
     else:
         service = find_service()
         if check_images:
@@ -98,7 +113,8 @@ def generate(
             ask(_offer(request, service, out))
         with Interrupts() as interrupts:
             options = patience.session_options(base_url=service.base_url)
-            code = asyncio.run(_run(request, file, service, options, interrupts))
+            told = Telling(reporting.json, patience.durations(service.base_url))
+            code = asyncio.run(_run(request, file, service, options, interrupts, told))
     if reporting.json:
         print_json(file.report())
     elif file.record.state == "downloaded":
@@ -123,7 +139,12 @@ def _offer(request: Request, service: Service, out: Path) -> str:
 
 
 async def _simulate(
-    request: Request, file: JobFile, speed: float, patience: Patience, interrupts: Interrupts
+    request: Request,
+    file: JobFile,
+    speed: float,
+    patience: Patience,
+    interrupts: Interrupts,
+    told: Telling,
 ) -> int:
     from seedance_async.cli.connection import embed_simulator, scaled_polling
     from seedance_async.simulator import Simulator
@@ -131,7 +152,7 @@ async def _simulate(
     simulator = Simulator(speed=speed)
     async with embed_simulator(simulator) as service:
         options = patience.session_options(scaled_polling(speed))
-        return await _run(request, file, service, options, interrupts)
+        return await _run(request, file, service, options, interrupts, told)
 
 
 async def _run(
@@ -140,14 +161,15 @@ async def _run(
     service: Service,
     options: dict[str, Any],
     interrupts: Interrupts,
+    told: Telling,
 ) -> int:
     from seedance_async.cli.errand import Errand
     from seedance_async.cli.journal import JobFileJournal
     from seedance_async.cli.progress import Progress
 
     journal = JobFileJournal(file)
-    with Progress() as progress:
-        errand = Errand(journal, progress, file.video, request)
+    with Progress(as_json=told.as_json) as progress:
+        errand = Errand(journal, progress, file.video, request, told.durations)
         session = service.session(journal=journal, on_event=errand.on_event, **options)
         async with session:
             return await errand.run(session, interrupts)

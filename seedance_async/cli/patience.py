@@ -1,5 +1,6 @@
 """How long a job is waited for, and how often it is asked after."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
@@ -8,6 +9,7 @@ from cyclopts import Group, Parameter
 from seedance_async.cli.reporting import check_positive
 
 if TYPE_CHECKING:
+    from seedance_async.history import Lasted
     from seedance_async.polling import Polling
 
 __all__ = ["USUAL", "Patience"]
@@ -54,6 +56,12 @@ class Patience:
         check_positive("--job-timeout", self.job_timeout)
         if self.poll_interval is not None:
             check_positive("--poll-interval", self.poll_interval)
+
+    def durations(self, base_url: str | None) -> "Sequence[Lasted]":
+        """Return how long jobs took in earlier runs, unless that is not to be used. Blocks."""
+        from seedance_async.cli.remembered import durations_of
+
+        return [] if self.no_history else durations_of(base_url)
 
     def session_options(
         self, default: "Polling | None" = None, *, base_url: str | None = None

@@ -10,8 +10,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from seedance_async.credentials import is_loopback
+from seedance_async.history import Lasted, read_history
 
-__all__ = ["history_file", "state_folder"]
+__all__ = ["durations_of", "history_file", "state_folder"]
 
 
 def history_file(base_url: str) -> Path | None:
@@ -29,6 +30,12 @@ def history_file(base_url: str) -> Path | None:
         return None
     name = re.sub(r"[^a-z0-9.-]+", "_", f"{parts.netloc}{parts.path.rstrip('/')}".lower())
     return folder / "durations" / f"{name[:100]}.jsonl"
+
+
+def durations_of(base_url: str | None) -> list[Lasted]:
+    """Return how long the last jobs of a service took; none of a simulator's. Blocks."""
+    file = None if base_url is None else history_file(base_url)
+    return [] if file is None else read_history(file)
 
 
 def state_folder(environment: Mapping[str, str], home: Path, system: str) -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-__all__ = ["console", "help_console", "is_live", "print_json", "tell"]
+__all__ = ["console", "explain", "help_console", "is_live", "print_json", "tell", "write"]
 
 
 def is_live() -> bool:
@@ -47,6 +47,20 @@ def tell(text: str, *, label: str = "", style: str = "", on: Console | None = No
         line = Text.assemble((f"{label}: ", style), text)
     with suppress(OSError):  # a terminal that was closed must not end what runs
         (on or console()).print(line, soft_wrap=True, highlight=False)
+
+
+def explain(text: str, *, label: str = "", style: str = "", on: Console) -> None:
+    """Print prose on stderr, wrapped between words: nobody copies it."""
+    line = Text.assemble((f"{label}: ", style), text) if label else Text(text, style=style)
+    with suppress(OSError):
+        on.print(line, highlight=False)
+
+
+def write(text: str) -> None:
+    """Write text to stderr as it is: it keeps up with hundreds of lines a second."""
+    with suppress(OSError, ValueError):  # a reader that has gone must not end what runs
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
 
 def print_json(value: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil, floor, inf
 from typing import Any, assert_never
 
 from seedance_async.jobs import (
@@ -17,7 +18,7 @@ from seedance_async.jobs import (
     jsonable,
 )
 
-__all__ = ["describe", "seconds", "state_json", "state_name", "usd"]
+__all__ = ["between", "describe", "seconds", "state_json", "state_name", "usd"]
 
 _NAMES: dict[type[State], str] = {
     InQueue: "in_queue",
@@ -79,3 +80,23 @@ def seconds(amount: float) -> str:
         return f"{amount:.0f} s"
     minutes, rest = divmod(round(amount), 60)
     return f"{minutes} min {rest:02d} s"
+
+
+def between(low: float, high: float) -> str:
+    """Return a range of seconds for people, as coarse as it is known: 3 to 5 min, under 10 s."""
+    size, step, unit = next((size, step, unit) for most, size, step, unit in _UNITS if high < most)
+    least = floor(low / size / step) * step
+    most = ceil(high / size / step) * step
+    if most - least <= step:
+        return f"under {most:g} {unit}" if not least else f"about {most:g} {unit}"
+    return f"{least:g} to {most:g} {unit}" if least else f"under {most:g} {unit}"
+
+
+_UNITS = (
+    (20.0, 1.0, 1, "s"),
+    (100.0, 1.0, 5, "s"),
+    (100 * 60.0, 60.0, 1, "min"),
+    (20 * 3600.0, 3600.0, 0.5, "h"),
+    (inf, 3600.0, 1, "h"),
+)
+"""Below so many seconds: the unit, in seconds, what is rounded to, and its name."""

@@ -62,8 +62,12 @@ def test_once_it_waits_for_what_runs() -> None:
         until_says(process, "in progress")
         said = interrupt(process)
         assert "no more is submitted" in said
-        assert "may be billed whether or not anybody waits ($0." in said
-        assert "Again: cancel what is still queued" in said
+        assert "may be billed whether or not anybody waits" in said
+        until_says(process, "rows")
+        assert "committed  $0." in until_says(process, "running")
+        assert "not spent  $0." in until_says(process, "in doubt")
+        until_says(process, "Again: cancel what is still queued")
+        assert f"  {AGAIN[1:-1]} --max-in-flight 2" in until_says(process, "seedance-async batch")
         done = finish(process)
         assert done.code == 130
         last = f"{AGAIN[:-1]} --max-in-flight 2` goes on"
@@ -82,7 +86,9 @@ def test_twice_it_cancels_and_leaves() -> None:
         process = start(*BATCH, "--max-in-flight", "3", **running.environment)
         until_says(process, "in progress")
         interrupt(process, signal.SIGTERM)
-        assert "A third time: leave at once" in interrupt(process, signal.SIGTERM)
+        interrupt(process, signal.SIGTERM)
+        assert "3  committed" in until_says(process, "running")
+        until_says(process, "A third time: leave at once")
         done = finish(process)
         assert done.code == 143
         found = sorted(states(RUN).values())
@@ -107,9 +113,11 @@ def test_three_times_it_leaves_at_once() -> None:
         process.send_signal(signal.SIGINT)
         done = finish(process)
         assert done.code == 130
-        last = done.err.splitlines()[-1]
-        assert "the ledger is intact" in last
-        assert "are in doubt: `seedance-async resolve run`" in last
+        assert done.err.splitlines()[-1].endswith("--price 0.05` goes on")
+        assert "the ledger is intact" in done.err
+        assert "are in doubt: `seedance-async resolve run`" in done.err
+        table = done.err[done.err.index("left at once") :]
+        assert "running     2  committed  $0.50" in table
         assert "submitting" in states(RUN).values()
     assert run(["resolve", "run"]) == 76
 

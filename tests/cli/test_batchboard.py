@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import io
+import json
 import time
 from typing import Any
 
+import attrs
 import pytest
 from rich.console import Console
 
 from seedance_async.batch.edges import RowState
 from seedance_async.batch.report import Glance, RowChange
 from seedance_async.batch.stops import Stop, StopReason
-from seedance_async.cli.batchboard import Board, Speed, change_in_words, glance_lines, over, total
+from seedance_async.cli.batchboard import Board
+from seedance_async.cli.boardwords import (
+    Moment,
+    Speed,
+    change_in_words,
+    flowing,
+    moment_lines,
+    over,
+    total,
+)
+from seedance_async.cli.foresight import NOTHING_KNOWN, Prospect
+from seedance_async.cli.standing import Standing, standing_of
 from seedance_async.events import RateLimited, RetryScheduled
 from seedance_async.models import ProFastTextToVideo
 
@@ -31,6 +44,33 @@ def glance(**facts: Any) -> Glance:
         stop=facts.get("stop"),
         **fields,
     )
+
+
+@attrs.define
+class Seen:
+    """A view that shows what it is told to."""
+
+    moment: Glance = attrs.field(factory=glance)
+    limit: int | None = None
+    expected: Prospect = NOTHING_KNOWN
+
+    def take(self, change: RowChange) -> None:
+        pass
+
+    def glance(self) -> Glance:
+        return self.moment
+
+    def note(self) -> list[str]:
+        return []
+
+    def to_come(self) -> int | None:
+        return 250_000
+
+    def prospect(self) -> Prospect:
+        return self.expected
+
+    def standing(self) -> Standing:
+        return standing_of(self.moment, waiting=3, to_come=250_000, budget=self.limit)
 
 
 def change(state: str, detail: str = "", key: str = "fox", model: str = FAST) -> RowChange:
@@ -70,23 +110,37 @@ def test_what_counts_as_over() -> None:
 
 
 def test_the_numbers_of_a_moment() -> None:
-    """Nothing that is zero, the money against the budget, and what stopped it."""
+    """Nothing that is zero or unknown, the money against the budget, and what stopped it."""
     seen = glance(
         left=6, in_flight=4, downloading=2, downloaded=8, in_doubt=1, settled=250_000,
-        reserved=500_000, stop=Stop(StopReason.BUDGET, "it is used up"),
+        reserved=500_000,
     )  # fmt: skip
-    lines = glance_lines(seen, rate=0.5, limit=2_000_000, elapsed=12.0)
-    assert lines == [
-        "4 in flight, 6 to submit, 2 downloading",
-        "1 in doubt, 8 downloaded",
-        "$0.25 settled, $0.50 reserved of $2.00",
-        "12 s, 30 a minute, about 24 s left",
-        "no more is submitted: it is used up",
+    known = Prospect(usual=(38.0, 61.0), left=(190.0, 290.0))
+    moment = Moment(
+        glance=seen, rate=0.5, limit=2_000_000, elapsed=12.0, to_come=600_000, prospect=known
+    )
+    assert moment_lines(moment) == [
+        ["4 in flight", "6 to submit", "2 downloading"],
+        ["1 in doubt", "8 downloaded"],
+        ["$0.25 settled", "$0.50 reserved", "$0.60 to come", "budget $2.00"],
+        ["3 to 5 min left", "12 s so far", "30 a minute", "a video takes 35 to 65 s"],
     ]
-    assert glance_lines(glance(), rate=None, limit=None, elapsed=1.0) == [
-        "$0.00 settled, $0.00 reserved",
-        "1.0 s",
+    stopped = attrs.evolve(seen, stop=Stop(StopReason.BUDGET, "it is used up"))
+    said = moment_lines(attrs.evolve(moment, glance=stopped))
+    assert said[-1] == ["no more is submitted: it is used up"]
+    assert "to come" not in str(said)
+    assert moment_lines(Moment(glance=glance(), elapsed=1.0)) == [
+        ["$0.00 settled", "$0.00 reserved"],
+        ["1.0 s"],
     ]
+
+
+def test_parts_flow_onto_as_many_lines_as_they_need() -> None:
+    """On a narrow screen nothing is cut off."""
+    parts = ["3 to 5 min left", "12 s so far", "30 a minute"]
+    assert flowing(parts, 80) == ["3 to 5 min left, 12 s so far, 30 a minute"]
+    assert flowing(parts, 30) == ["3 to 5 min left, 12 s so far,", "30 a minute"]
+    assert flowing(parts, 1) == ["3 to 5 min left,", "12 s so far,", "30 a minute"]
 
 
 def test_the_speed_is_that_of_the_last_minute() -> None:
@@ -103,7 +157,7 @@ def test_the_speed_is_that_of_the_last_minute() -> None:
 def test_elsewhere_a_line_for_each_step(capsys: pytest.CaptureFixture[str]) -> None:
     """Elapsed, counter, key, model, what; a key is never read as markup."""
     board = Board(download=True)
-    board.bind(lambda: glance(left=9, in_flight=1), None)
+    board.bind(Seen(glance(left=9, in_flight=1)))
     with board:
         board.change(change("submitting", key="[bold]fox[/bold]"))
         board.change(change("downloaded", "videos/x.mp4", key="[bold]fox[/bold]", model=""))
@@ -122,26 +176,29 @@ def test_elsewhere_a_line_for_each_step(capsys: pytest.CaptureFixture[str]) -> N
 
 @pytest.mark.parametrize("width", [20, 40, 200])
 def test_the_block_fits_any_width(width: int) -> None:
-    """Each line is cut, none is wrapped, whatever a key is called."""
+    """No line is wrapped, whatever a key is called, and no number is cut off."""
     board = Board(download=True)
     board.live = True
     board._console = Console(file=io.StringIO(), width=width, height=24, force_terminal=True)
-    board.bind(lambda: glance(left=90_000, in_flight=50, downloaded=10_000, settled=123), 9_000_000)
+    seen = glance(left=90_000, in_flight=50, downloaded=10_000, settled=123)
+    board.bind(Seen(seen, 9_000_000, Prospect((38.0, 61.0), (190.0, 290.0))))
     for number in range(20):
         board.change(change("submitting", key=f"[red]{'k' * 200}{number}"))
     screen = io.StringIO()
-    Console(file=screen, width=width, height=24, color_system=None).print(board._render())
+    Console(file=screen, width=width - 3, height=24, color_system=None).print(board._render())
     lines = screen.getvalue().splitlines()
-    assert len(lines) == 1 + 4 + 6
     assert all(len(line) <= width for line in lines)
+    assert "3 to 5 min left" in screen.getvalue()
     assert width == 20 or "[red]k" in screen.getvalue()
+    assert width == 20 or "budget $9.00" in screen.getvalue()
+    assert len(lines) <= 24
 
 
 def test_it_keeps_up_with_a_fast_batch() -> None:
     """200 steps a second cost a few per cent: the clock is read, with a wide margin."""
     board = Board(download=True)
     board.live = True
-    board.bind(lambda: glance(left=1, in_flight=1), None)
+    board.bind(Seen(glance(left=1, in_flight=1)))
     began = time.perf_counter()
     for number in range(2000):
         board.change(change("submitted", key=f"fox-{number}"))
@@ -152,7 +209,7 @@ def test_a_flood_of_trouble_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
     """Above a live block stay the first 50; results.jsonl has all."""
     board = Board(download=True)
     board.live = True
-    board.bind(lambda: glance(), None)
+    board.bind(Seen())
     for number in range(200):
         board.change(change("failed", "no", key=f"fox-{number}"))
     lines = capsys.readouterr().err.splitlines()
@@ -166,6 +223,47 @@ def test_what_a_person_leaves_is_no_trouble(capsys: pytest.CaptureFixture[str]) 
     for stop in stops:
         board = Board(download=True)
         board.live = True
-        board.bind(lambda stop=stop: glance(stop=stop), None)  # type: ignore[misc]
+        board.bind(Seen(glance(stop=stop)))
         board.change(change("timed_out", "too late"))
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_elsewhere_the_numbers_come_now_and_then(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log of a night shows how far it is, and how long it will take."""
+    board = Board(download=True)
+    board.bind(Seen(glance(left=9, in_flight=1), None, Prospect(None, (190.0, 290.0))))
+    board.tick()
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(board, "_began", board._began - 31.0)
+    board.tick()
+    board.tick()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "0/9  1 in flight, 9 to submit" in line
+    assert "3 to 5 min left" in line
+
+
+def test_as_json_each_line_is_an_event(capsys: pytest.CaptureFixture[str]) -> None:
+    """Steps, sums, messages and interrupts, each an object with a name and a time."""
+    seen = glance(left=9, in_flight=1, reserved=1)
+    board = Board(download=True, as_json=True)
+    board.bind(Seen(seen, None, Prospect((38.0, 61.0), (190.0, 290.0))))
+    with board:
+        board.change(change("submitting", key="fox\nhare"))
+        board.on_event(RateLimited(at=0.0, retry_after=None, delay=7.0))
+        board.interrupted(1, "no more", standing_of(
+            seen, waiting=9, to_come=None, budget=None), then="Again", again="go on"
+        )  # fmt: skip
+    last = board.last_words("left", None, again="go on")
+    lines = capsys.readouterr().err.splitlines()
+    events = [json.loads(line) for line in [*lines, last]]
+    names = ["row", "message", "interrupted", "progress", "interrupted"]
+    assert [event["event"] for event in events] == names
+    assert all(event["seconds"] >= 0 for event in events)
+    row, _, stage, sums, third = events
+    assert (row["key"], row["state"]) == ("fox\nhare", "submitting")
+    assert (stage["stage"], stage["standing"]["waiting"], stage["next"]) == (1, 9, "go on")
+    assert stage["standing"]["not_spent_usd"] is None
+    assert (sums["left_seconds"], sums["to_submit"]) == ([190.0, 290.0], 9)
+    assert (third["stage"], third["standing"]) == (3, None)
