@@ -12,7 +12,7 @@ import json
 import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Final, Protocol, cast
@@ -394,6 +394,9 @@ class Shape:
     audio: bool | None = None
 
 
+_shape = lru_cache(maxsize=1024)(Shape)  # one for all jobs of a kind
+
+
 def shape(request: Request, given: Mapping[str, object] | None = None) -> Shape:
     """Return the shape of `request`; values of unexpected types count as absent.
 
@@ -406,7 +409,7 @@ def shape(request: Request, given: Mapping[str, object] | None = None) -> Shape:
     audio = given.get("generate_audio")
     if not isinstance(duration, int | float) or not is_integer(duration):
         duration = None
-    return Shape(
+    return _shape(
         request.model_id,
         resolution if isinstance(resolution, str) else None,
         None if duration is None else int(duration),

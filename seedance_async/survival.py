@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, chain, pairwise
-from math import exp, expm1, inf, log, sqrt
-from operator import mul, neg
+from math import exp, expm1, inf, sqrt
+from operator import mul
 from typing import Final
 
 __all__ = ["EDGES", "GROWTH", "LAST_AGE", "WIDTHS", "Survival", "bin_of"]
@@ -87,16 +87,6 @@ class Survival:
             )
             self._spread = sqrt(max(0.0, square - self.mean**2))
         return self._spread
-
-    def quantile(self, part: float) -> float:
-        """Return the age in seconds by which a part of the jobs, from 0 to below 1, has ended."""
-        still = 1.0 - part
-        number = bisect_left(self._alive, -still, key=neg) - 1
-        number = min(max(number, 0), len(self._rates) - 1)
-        before, rate = self._alive[number], self._rates[number]
-        if before <= still or rate <= 0.0:
-            return EDGES[number]
-        return EDGES[number] + log(before / still) / rate
 
     def expected_lateness(self, since: float, until: float) -> float:
         """Return E[(until - T)+ | T > since]: how late a poll at `until` finds the end, on average.

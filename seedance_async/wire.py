@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import attrs
@@ -212,6 +213,7 @@ def _doubt(answer: Answer, body: Body | None, now: float) -> ErrorInfo:
 _QUEUED = frozenset({"in_queue", "pending", "queued", "waiting"})
 _RUNNING = frozenset({"in_progress", "starting", "processing"})
 _IN_PROGRESS = InProgress()
+_in_queue = lru_cache(maxsize=1024)(InQueue)  # thousands wait, mostly without a position
 _SUCCEEDED = frozenset({"completed", "succeeded"})
 _CANCELLED = frozenset({"cancelled", "canceled"})
 
@@ -312,7 +314,7 @@ def _status(answer: Answer, body: Body) -> Status | None:
         return None
     if state in _QUEUED:
         position = body.queue_position
-        return InQueue(position if position is not None and position >= 0 else None)
+        return _in_queue(position if position is not None and position >= 0 else None)
     if state in _RUNNING:
         return _IN_PROGRESS
     return InProgress(reported=answer.excerpt(body.status))
