@@ -2,15 +2,22 @@
 
 `aiohttp.ClientSession` looks at redirects, cookies, middlewares, netrc and traces for each request,
 none of which the API's requests may have, and builds request and response of many parts. Here
-aiohttp finds the connection (pool, names, TLS, proxies) and parses the answer; what is written is
-a head that is known before, and a body. The wire is the same (`tests/test_exchange.py`).
+aiohttp finds the connection (pool, names, TLS, CONNECT) and parses the answer; what is written is a
+head that is known before, and a body. The wire is the same (`tests/test_exchange.py`).
+
+What this rests on, beside aiohttp's documented names, in 3.12 to 3.14: `BaseConnector.connect` asks
+a `ClientRequest` for nothing but where it goes; a `Connection` has `protocol` and `transport`; its
+protocol has `set_response_params`, `read` and `should_close`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
+from weakref import WeakSet
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -69,14 +76,18 @@ class Exchange:
         self._connector = connector
         self._timeout: Final = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout)
         given = {"Host": self._base.host_port_subcomponent or "", **headers}
-        by = None if proxy is None else URL(proxy)
-        loop = asyncio.get_running_loop()
-        # Only what aiohttp finds connections for; it adds to the headers what is for the proxy.
-        self._request = aiohttp.ClientRequest(
-            "GET", self._base, headers=given, loop=loop, proxy=by, ssl=ssl
+        self._head = "".join(f"{name}: {value}\r\n" for name, value in given.items())
+        self._goal = aiohttp.ClientRequest(
+            "GET",
+            self._base,
+            headers={"Host": given["Host"]},
+            loop=asyncio.get_running_loop(),
+            proxy=None if proxy is None else URL(proxy),
+            ssl=ssl,
         )
-        self._by_proxy = by is not None and not self._request.is_ssl()
-        self._head = _lines(given)
+        if proxy is not None and not self._goal.is_ssl():
+            raise ValueError("by a proxy only https")  # loopback, the only http, needs none
+        self._used: WeakSet[ResponseHandler] = WeakSet()
 
     async def make(
         self, method: str, path: str, body: SubmissionBody | None, answer: Answer
@@ -90,40 +101,41 @@ class Exchange:
             ClientError: As aiohttp does; so OSError.
             HttpProcessingError: What came is not HTTP.
         """
+        answer.status, answer.complete = 0, False
         path = self._path + path
         if not (path.isascii() and path.isprintable()) or " " in path:
             raise ValueError("a path must be encoded")
         connection = await self._connect()
-        whole = False
         try:
-            whole = await converse(connection, self._compose(method, path, body), body, answer)
+            await converse(connection, self._compose(method, path, body), body, answer)
         finally:
-            if whole:
+            if _serves_again(connection, answer, with_body=body is not None):
                 connection.release()
             else:
                 _cut(connection)
 
     async def _connect(self) -> Any:
+        """Return a connection on which nothing has come that would be taken for the answer."""
         while True:
             try:
                 connection = await self._connector.connect(
-                    self._request, traces=[], timeout=self._timeout
+                    self._goal, traces=[], timeout=self._timeout
                 )
             except TimeoutError as error:
                 raise aiohttp.ConnectionTimeoutError(f"no connection to {self._base}") from error
-            assert connection.protocol is not None
-            if not connection.protocol.should_close:
+            protocol = connection.protocol
+            assert protocol is not None
+            used = protocol in self._used
+            if not protocol.should_close and not (used and _has_unread(connection.transport)):
+                self._used.add(protocol)
                 return connection
-            # What came while it lay in the pool would be taken for the answer to this request: the
-            # id of another job, say.
             _cut(connection)
+            if not used:  # the next one would be no better
+                raise aiohttp.ClientConnectionError("the server spoke before it was asked")
 
     def _compose(self, method: str, path: str, body: SubmissionBody | None) -> bytes:
         """Return a request's head."""
         lines = self._head
-        if self._by_proxy:
-            path = f"{self._base.origin()}{path}"
-            lines = _lines(self._request.headers)
         if body is not None:
             lines += body.head()
         elif method != "GET":
@@ -133,8 +145,8 @@ class Exchange:
 
 async def converse(
     connection: Any, head: bytes, body: SubmissionBody | None, answer: Answer
-) -> bool:
-    """Write a request and read its answer; return whether the connection can serve again."""
+) -> None:
+    """Write a request and read its answer."""
     protocol: ResponseHandler | None = connection.protocol
     transport: asyncio.Transport | None = connection.transport
     if protocol is None or transport is None or transport.is_closing():
@@ -144,19 +156,12 @@ async def converse(
         transport.write(head)
     else:
         body.write(transport, head)
+    del head  # it holds the token, which a traceback would show
     message, content = await protocol.read()
     while 100 <= message.code < 200 and message.code != 101:
         message, content = await protocol.read()
     answer.status, answer.headers = message.code, message.headers  # looked up in any case
     await _read(content, answer)
-    # Who was answered early may still be sending.
-    return answer.complete and transport.get_write_buffer_size() == 0
-
-
-def _cut(connection: Any) -> None:
-    if connection.transport is not None:
-        connection.transport.abort()
-    connection.close()
 
 
 async def _read(content: aiohttp.StreamReader, answer: Answer) -> None:
@@ -173,5 +178,29 @@ async def _read(content: aiohttp.StreamReader, answer: Answer) -> None:
         answer.body = b"".join(chunks)[:MAX_BODY_BYTES]
 
 
-def _lines(headers: Mapping[str, str]) -> str:
-    return "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+def _serves_again(connection: Any, answer: Answer, *, with_body: bool) -> bool:
+    """Decide whether another request may follow on a connection."""
+    if not answer.complete or connection.transport is None:
+        return False
+    # A refusal may come before the body was taken, and what of it still waits below TLS cannot be
+    # seen from here: the next request would wait behind it.
+    return not with_body or 200 <= answer.status < 300
+
+
+def _has_unread(transport: asyncio.Transport | None) -> bool:
+    """Return whether something has come that the loop has not looked at yet: an answer, an end."""
+    socket = None if transport is None else transport.get_extra_info("socket")
+    if socket is None or socket.fileno() < 0:
+        return True
+    if not hasattr(select, "poll"):  # Windows, whose `select` takes any socket
+        return bool(select.select([socket.fileno()], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(socket.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _cut(connection: Any) -> None:
+    if connection.transport is not None:
+        with suppress(AttributeError):  # asyncio's TLS before 3.11.3, if it is closed already
+            connection.transport.abort()
+    connection.close()

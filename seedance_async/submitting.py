@@ -44,6 +44,7 @@ class Submitter:
         self._tracker = tracker
         self._posts = _Posts()
         self._cancels: set[asyncio.Task[None]] = set()
+        self._given_up: set[str] = set()
 
     async def submit(
         self,
@@ -247,7 +248,10 @@ class Submitter:
         self.cancel_in_session(verdict)
 
     def cancel_in_session(self, job: Job) -> None:
-        """Make the one cancel attempt for a job that nobody holds any more."""
+        """Make the one cancel attempt for a job that nobody holds any more; asked again, none."""
+        if job.request_id in self._given_up:
+            return
+        self._given_up.add(job.request_id)
         task = self._state.supervisor.start(
             self._cancel(job), name=f"seedance_async cancel {job.request_id}"
         )

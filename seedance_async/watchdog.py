@@ -32,7 +32,7 @@ class Watchdog:
         return Limit(queue, strikes)
 
     def close(self) -> None:
-        """Stop the timers; limits that are still held no longer strike."""
+        """Stop the timers that nobody needs; limits that are still held strike all the same."""
         for queue in self._queues.values():
             queue.stop()
 
@@ -97,7 +97,7 @@ class _Queue:
         del self._limits[limit]
 
     def stop(self) -> None:
-        if self._timer is not None:
+        if self._timer is not None and not self._limits:
             self._timer.cancel()
 
     def _look(self) -> None:

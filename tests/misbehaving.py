@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl as ssl_module
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
+import aiohttp
 import attrs
 
 from seedance_async.credentials import Token
@@ -127,7 +129,9 @@ def head_of(status: int, **headers: str) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def server(handler: Handler) -> AsyncIterator[Place]:
+async def server(
+    handler: Handler, *, tls: ssl_module.SSLContext | None = None
+) -> AsyncIterator[Place]:
     """Listen on a free port of loopback; each connection is `handler`'s, whose bugs come out."""
     place = Place()
     tasks: set[asyncio.Task[None]] = set()
@@ -151,7 +155,7 @@ async def server(handler: Handler) -> AsyncIterator[Place]:
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    listening = await asyncio.start_server(accept, "127.0.0.1", 0)
+    listening = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=tls)
     place.port = listening.sockets[0].getsockname()[1]
     try:
         yield place
@@ -173,9 +177,13 @@ async def transport_to(
     *,
     limits: Limits | None = None,
     proxy: str | None = None,
+    ssl: ssl_module.SSLContext | None = None,
+    connector: aiohttp.BaseConnector | None = None,
 ) -> AsyncIterator[HttpTransport]:
     """Open a real transport with the token of these tests."""
-    transport = HttpTransport(base_url, Token(SECRET, "test"), limits=limits, proxy=proxy)
+    transport = HttpTransport(
+        base_url, Token(SECRET, "test"), limits=limits, proxy=proxy, ssl=ssl, connector=connector
+    )
     try:
         yield transport
     finally:
@@ -185,6 +193,14 @@ async def transport_to(
 def live(main: Callable[[], Coroutine[object, object, None]]) -> None:
     """Run a test on a plain event loop with the real clock, for at most 20 s."""
     asyncio.run(asyncio.wait_for(main(), 20))
+
+
+def tls_contexts() -> tuple[ssl_module.SSLContext, ssl_module.SSLContext]:
+    """Return the contexts of a server on loopback and of a client that trusts it."""
+    certificate = Path(__file__).parent / "samples" / "localhost.pem"
+    serving = ssl_module.SSLContext(ssl_module.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(certificate)
+    return serving, ssl_module.create_default_context(cafile=str(certificate))
 
 
 def closed_port() -> int:

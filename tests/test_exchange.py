@@ -25,18 +25,15 @@ HEADERS = {
 PATH = "/v1/requests/6f21c6f0-4a25-49ee-b720-000000000001/result?include_cost=true"
 
 
-def exchange(base: str, connector: aiohttp.BaseConnector, proxy: str | None = None) -> Exchange:
-    return Exchange(base, HEADERS, connector, proxy=proxy, ssl=True, connect_timeout=10)
+def exchange(base: str, connector: aiohttp.BaseConnector) -> Exchange:
+    return Exchange(base, HEADERS, connector, proxy=None, ssl=True, connect_timeout=10)
 
 
 @pytest.mark.parametrize("path", ["", "/runcomfy", "/run%20comfy/"])
 @pytest.mark.parametrize(
     "body", [None, b"", b'{"text": "A red fox"}'], ids=["GET", "empty", "POST"]
 )
-@pytest.mark.parametrize("by_proxy", [False, True], ids=["straight", "by a proxy"])
-def test_a_request_is_the_one_that_aiohttp_would_make(
-    path: str, body: bytes | None, by_proxy: bool
-) -> None:
+def test_a_request_is_the_one_that_aiohttp_would_make(path: str, body: bytes | None) -> None:
     """Its method, its target, each of its headers, its body."""
     method = "GET" if body is None else "POST"
 
@@ -46,17 +43,16 @@ def test_a_request_is_the_one_that_aiohttp_would_make(
 
     async def main() -> None:
         async with server(answering) as here, aiohttp.TCPConnector() as connector:
-            base = ("http://127.0.0.1:1" if by_proxy else here.url) + path
-            proxy = here.url.replace("//", "//fox:den@") if by_proxy else None
+            base = here.url + path
             payload = SubmissionBody(body) if body else None
             answer = Answer(0, {}, b"")
-            await exchange(base, connector, proxy).make(method, PATH, payload, answer)
+            await exchange(base, connector).make(method, PATH, payload, answer)
             assert (answer.status, answer.complete, answer.body) == (200, True, b"{}")
             async with aiohttp.ClientSession() as session:
                 given = {**HEADERS, **({"Content-Type": "application/json"} if body else {})}
                 url = URL(base.rstrip("/") + PATH, encoded=True)
                 async with session.request(
-                    method, url, headers=given, data=body or None, proxy=proxy
+                    method, url, headers=given, data=body or None
                 ) as response:
                     assert response.status == 200
         ours, theirs = (attrs.evolve(seen, connection=0) for seen in here.requests)
@@ -87,7 +83,7 @@ def test_its_host_and_the_key_of_its_connection_are_those_of_aiohttp(base: str) 
                 "GET", URL(base + PATH, encoded=True), loop=asyncio.get_running_loop()
             )
             assert f"Host: {theirs.headers['Host']}\r\n" in ours._head
-            assert ours._request.connection_key == theirs.connection_key
+            assert ours._goal.connection_key == theirs.connection_key
 
     live(main)
 

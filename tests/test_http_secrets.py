@@ -6,6 +6,7 @@ Real sockets need the real clock, so the times here are real, and short.
 from __future__ import annotations
 
 import asyncio
+import traceback
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,17 @@ from seedance_async.http import Limits
 from seedance_async.proxies import ProxyRule
 from seedance_async.wire import read_result, read_status, read_submission
 
-from .misbehaving import SECRET, Conversation, Handler, head_of, live, polite, server, transport_to
+from .misbehaving import (
+    SECRET,
+    Conversation,
+    Handler,
+    black_hole,
+    head_of,
+    live,
+    polite,
+    server,
+    transport_to,
+)
 from .test_http import BODY, answered, discreet, post, unanswered
 
 REAL = "https://model-api.runcomfy.net"
@@ -320,5 +331,27 @@ def test_a_stream_of_no_url_is_a_transport_error(url: str) -> None:
             with pytest.raises(TransportError):
                 async with transport.stream(url, {}):
                     pass
+
+    live(main)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_cancelled_request_shows_no_token_among_its_variables(method: str) -> None:
+    """Those who report errors report the local variables of each function on the way."""
+
+    async def main() -> None:
+        async with server(black_hole) as here, transport_to(here.url) as transport:
+            sending = asyncio.create_task(transport.send(method, "/", None, timeout=5))
+            await asyncio.sleep(0.05)
+            sending.cancel()
+            try:
+                await sending
+            except asyncio.CancelledError as error:
+                frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+                ours = [frame for frame in frames if frame.f_globals["__name__"] != __name__]
+                assert any(frame.f_code.co_name == "converse" for frame in ours)
+                assert not [frame for frame in ours if SECRET in repr(frame.f_locals)]
+            else:
+                pytest.fail("the cancellation was swallowed")
 
     live(main)

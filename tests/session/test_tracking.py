@@ -434,3 +434,18 @@ def test_a_poll_that_breaks_in_an_unforeseen_way_is_tried_again(
     with caplog.at_level(logging.ERROR, "seedance_async"):
         run(main)
     assert sum("please report it" in record.getMessage() for record in caplog.records) == 1
+
+
+def test_a_job_that_is_given_up_twice_gets_one_cancel() -> None:
+    """Its caller left, and then the session was aborted: both look after it."""
+    scene = Scene(capacity=0)
+
+    async def main() -> None:
+        async with scene.session() as session:
+            job = await session.submit(fox())
+            session._submitter.cancel_in_session(job)
+            session._submitter.cancel_in_session(job)
+            await job.wait()
+        assert sum(path.endswith("/cancel") for _method, path in scene.wire.sent) == 1
+
+    run(main())

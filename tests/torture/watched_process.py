@@ -63,7 +63,7 @@ def _run_into_a_bug() -> None:
 
     async def send(transport: HttpTransport, method: str, path: str, *_: Any, **__: Any) -> Any:
         secret = transport._secret
-        raise KeyError(f"{method} {path} with {transport._posting._request.headers} and {secret}")
+        raise KeyError(f"{method} {path} with {transport._posting._head} and {secret}")
 
     HttpTransport.send = send  # type: ignore[assignment,method-assign]
 
