@@ -438,14 +438,16 @@ def test_a_poll_that_breaks_in_an_unforeseen_way_is_tried_again(
 
 def test_a_job_that_is_given_up_twice_gets_one_cancel() -> None:
     """Its caller left, and then the session was aborted: both look after it."""
-    scene = Scene(capacity=0)
+    scene = Scene(capacity=1)
 
     async def main() -> None:
         async with scene.session() as session:
-            job = await session.submit(fox())
-            session._submitter.cancel_in_session(job)
-            session._submitter.cancel_in_session(job)
-            await job.wait()
+            running = await session.submit(fox())
+            queued = await session.submit(fox(1))
+            session._submitter.cancel_in_session(queued)
+            session._submitter.cancel_in_session(queued)
+            assert isinstance(await queued.wait(), Cancelled)
+            await running.wait()
         assert sum(path.endswith("/cancel") for _method, path in scene.wire.sent) == 1
 
-    run(main())
+    run(main)
