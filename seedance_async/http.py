@@ -63,6 +63,11 @@ class Limits:
     stall: float = 60.0
     connections: int = 100
 
+    @classmethod
+    def for_jobs(cls, number: int) -> Limits:
+        """Return limits for so many jobs at once, each polled every 2 s at a round trip of 0.1 s."""
+        return cls(connections=max(cls().connections, number // 20))
+
 
 class HttpTransport:
     """The real `Transport`; made inside a running event loop.

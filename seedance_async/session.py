@@ -161,12 +161,14 @@ class Session:
         return polling.history if isinstance(polling, LearnedPolling) else None
 
     def _connect(self) -> Transport:
-        from seedance_async.http import HttpTransport
+        from seedance_async.http import HttpTransport, Limits
 
         token = self._token or find_token(None, os.environ, Path.home())
         base_url = resolve_base_url(self._base_url, os.environ)
         options: Any = self._connection
-        return HttpTransport(base_url, token, **options)
+        return HttpTransport(
+            base_url, token, limits=Limits.for_jobs(self._settings.max_in_flight), **options
+        )
 
     async def aclose(self) -> None:
         """Wait for every job, at most `exit_timeout` seconds, then close.
