@@ -23,6 +23,7 @@ from yarl import URL
 from seedance_async.__about__ import __version__
 from seedance_async.bodies import Answer, excerpt
 from seedance_async.credentials import Token
+from seedance_async.entrance import Entrance
 from seedance_async.errors import TransportError
 from seedance_async.exchange import Exchange, SubmissionBody
 from seedance_async.heads import Head, PrivateAddressError, is_private_host
@@ -54,7 +55,8 @@ class Limits:
             have just answered.
         read_keepalive: The same for GETs, which are safe to repeat.
         stall: Seconds without a byte after which a download is given up.
-        connections: How many connections GETs and downloads may hold together.
+        connections: How many connections GETs and downloads may hold together. It begins with
+            100 at most, and goes further if the way to the service is long.
     """
 
     connect: float = 10.0
@@ -65,7 +67,7 @@ class Limits:
 
     @classmethod
     def for_jobs(cls, number: int) -> Limits:
-        """Return limits for so many jobs at once, each polled every 2 s at a round trip of 0.1 s."""
+        """Return limits for so many jobs, each polled every 2 s at a round trip of 0.1 s."""
         return cls(connections=max(cls().connections, number // 20))
 
 
@@ -103,9 +105,7 @@ class HttpTransport:
         self._reads = connector or aiohttp.TCPConnector(
             limit=0, keepalive_timeout=self._limits.read_keepalive
         )
-        # Thousands of polls that wait inside aiohttp are whole requests, which each full garbage
-        # collection walks through; before this entrance they are a future each.
-        self._entrance = asyncio.Semaphore(self._reads.limit or self._limits.connections)
+        self._entrance = Entrance(self._reads.limit or self._limits.connections)
         self._posting = self._make_exchange(self._submits)
         self._getting = self._make_exchange(self._reads)
         self._downloads = self._open_session(self._reads)
@@ -174,21 +174,27 @@ class HttpTransport:
     async def _exchange(
         self, method: str, path: str, payload: SubmissionBody | None, answer: Answer
     ) -> None:
-        if method == "GET":
-            async with self._entrance:
-                await self._getting.make(method, path, None, answer)
-        else:
+        if method != "GET":
             await self._posting.make(method, path, payload, answer)
+            return
+        entered = await self._entrance.enter()
+        try:
+            await self._getting.make(method, path, None, answer)
+        finally:
+            self._entrance.leave(entered)
 
     @asynccontextmanager
     async def stream(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[_HttpStream]:
         """Open a GET of a video without the token; see `Transport.stream`."""
-        async with self._entrance:
+        await self._entrance.enter()
+        try:
             response = await self._open_stream(url, headers)
             try:
                 yield _HttpStream(response, self._secret, self._limits.stall)
             finally:
                 response.close()
+        finally:
+            self._entrance.leave()
 
     async def _open_stream(self, url: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         trouble = ""
