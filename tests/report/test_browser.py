@@ -186,6 +186,51 @@ def test_nothing_moves_for_who_wants_no_motion(browser: Browser, night: Path) ->
         seen.until("document.querySelector('.card video').currentTime > 0.1")
 
 
+_SEEN = "card => card.getBoundingClientRect().top < 800 && card.getBoundingClientRect().bottom > 0"
+
+
+def test_two_thousand_rows_hold_few_cards_and_fewer_videos(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """What is far from the window is not there, and a video is asked for only near it."""
+    page_file = troubled_night(tmp_path / "night", 2_000)
+    with visit(browser, page_file) as seen:
+        page = seen.page
+        assert seen.found() == "2,001 rows"
+        whole = page.evaluate("document.getElementById('grid').offsetHeight")
+        for share in (0.0, 0.3, 0.6, 0.95):
+            page.evaluate(f"scrollTo(0, grid.offsetTop + {share} * {whole})")
+            seen.until("[...document.querySelectorAll('.card video')].some(v => v.src)")
+            seen.until(f"[...document.querySelectorAll('.card')].some({_SEEN})")
+            assert page.locator(".card").count() < 60
+            assert page.locator(".card video[src]").count() < 60
+        asked = [url for url in seen.requests if "/videos/" in url]
+        assert 0 < len(set(asked)) < 300
+        page.fill("#query-text", "take 1999")
+        page.wait_for_timeout(250)
+        assert seen.keys() == ["fox-1999"]
+
+
+def test_the_details_tell_all_that_is_known_of_a_row(browser: Browser, night: Path) -> None:
+    """Model, settings, seed, cost, times, a link to the file, and the request id to copy."""
+    with visit(browser, night) as seen:
+        page = seen.page
+        page.fill("#query-text", "fox-12")
+        page.wait_for_timeout(250)
+        page.locator(".card .prompt").first.click()
+        told = page.locator("#details dl").inner_text().split("\n")
+        found = dict(zip(told[::2], told[1::2], strict=False))
+        assert found["Model"] == "lite"
+        assert (found["Resolution"], found["Duration"], found["Seed"]) == ("1080p", "5", "52")
+        assert (found["Cost"], found["Estimate"], found["Attempts"]) == ("$0.31", "$0.30", "1")
+        assert {"Submitted", "Accepted", "End known"} <= found.keys()
+        link = page.locator("#details dl a[href*='videos/']")
+        assert link.get_attribute("href") == "videos/fox-12%20%2312.mp4"
+        copying = page.get_by_label("Copy the request id")
+        copying.click()
+        assert copying.inner_text() == "Copied"
+
+
 def test_search_filters_and_order_give_the_right_rows(browser: Browser, night: Path) -> None:
     """All words must be there, in prompt, key, id or error; filters hold together."""
     with visit(browser, night) as seen:
