@@ -66,6 +66,7 @@ class Timings:
         known_at: When we knew how it ended.
         created_at: The server's.
         finished_at: The server's.
+        polls: How many polls were made, as far as who followed the job counted them.
     """
 
     submitted_at: float | None = None
@@ -74,6 +75,7 @@ class Timings:
     known_at: float | None = None
     created_at: datetime | None = None
     finished_at: datetime | None = None
+    polls: int | None = None
 
     @property
     def lateness(self) -> float | None:

@@ -107,6 +107,7 @@ class Track:
             known_at=known_at,
             created_at=ended.created_at if ended else None,
             finished_at=ended.finished_at if ended else None,
+            polls=self.progress.polls,
         )
 
     def timed_out(self, known_at: float, reason: str) -> TimedOut:

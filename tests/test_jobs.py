@@ -31,7 +31,7 @@ from seedance_async.jobs import (
 
 NOON = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 TIMINGS = Timings(
-    submitted_at=1.5, accepted_at=2.0, in_progress_at=3.0, known_at=9.0, finished_at=NOON
+    submitted_at=1.5, accepted_at=2.0, in_progress_at=3.0, known_at=9.0, finished_at=NOON, polls=4
 )
 PLAIN_TIMINGS = {
     "submitted_at": 1.5,
@@ -40,6 +40,7 @@ PLAIN_TIMINGS = {
     "known_at": 9.0,
     "created_at": None,
     "finished_at": "2026-01-01T12:00:00+00:00",
+    "polls": 4,
 }
 ERROR = ErrorInfo("RejectedError", "too long", 422001, 422, "text: 狐")
 PLAIN_ERROR = {

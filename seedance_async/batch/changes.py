@@ -6,7 +6,6 @@ refused change leaves nothing behind.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
 from typing import Final, assert_never
@@ -14,6 +13,7 @@ from typing import Final, assert_never
 import attrs
 
 from seedance_async.batch.edges import Cause, RowState, check_retry, passes
+from seedance_async.batch.ends import End
 from seedance_async.batch.queries import LAST_LINE, SQL, key_array
 from seedance_async.batch.schema import storable
 from seedance_async.budget import known_cost
@@ -30,7 +30,6 @@ from seedance_async.jobs import (
 )
 
 __all__ = [
-    "End",
     "accept",
     "begin",
     "doubt",
@@ -64,34 +63,6 @@ class _Row:
     attempt_state: str | None
     request_id: str | None
     submitted_at: float | None
-
-
-@attrs.frozen
-class End:
-    """How a job ended, in the ledger's terms.
-
-    Attributes:
-        state: succeeded, failed, cancelled, timed_out or lost.
-        request_id: The job's.
-        at: Wall-clock seconds.
-        cost: Micro-dollars; None where the service did not say.
-        video_url: Of a success.
-        more_videos: Further ones of a success.
-        error: Of anything else.
-    """
-
-    state: RowState
-    request_id: str
-    at: float
-    cost: int | None = None
-    video_url: str | None = None
-    more_videos: tuple[str, ...] = ()
-    error: ErrorInfo | None = None
-
-    @property
-    def more_json(self) -> str | None:
-        """The further videos as a JSON array; None if there are none."""
-        return json.dumps(self.more_videos, ensure_ascii=False) if self.more_videos else None
 
 
 def _find(connection: sqlite3.Connection, key: str) -> _Row:
@@ -226,16 +197,29 @@ def _finish(connection: sqlite3.Connection, row: _Row, end: End) -> None:
     told = (None, None, None) if error is None else (error.kind, error.code, error.message)
     connection.execute(
         SQL["finish_attempt"],
-        (end.state.value, end.cost, at, end.video_url, end.more_json, *told, row.attempt),
+        (
+            *(end.state.value, end.cost, at, end.video_url, end.more_json),
+            *told,
+            *end.stations,
+            row.attempt,
+        ),
     )
     connection.execute(SQL["set_row_state"], (end.state.value, row.id))
 
 
-def download(connection: sqlite3.Connection, key: str, file: str, size: int, sha256: str) -> None:
+def download(
+    connection: sqlite3.Connection,
+    key: str,
+    file: str,
+    size: int,
+    sha256: str,
+    began: float | None,
+    now: float,
+) -> None:
     """Write that a row's video is on disk; told again, the newest file counts."""
     row = _find(connection, key)
     passes(key, row.state, RowState.DOWNLOADED)
-    connection.execute(SQL["download_row"], (file, size, sha256, row.id))
+    connection.execute(SQL["download_row"], (file, size, sha256, began, now, row.id))
 
 
 def fail_download(connection: sqlite3.Connection, key: str, why: str, *, final: bool) -> None:
@@ -325,6 +309,7 @@ def forget_videos(connection: sqlite3.Connection) -> int:
 
 def ending(tag: str, outcome: Outcome, now: float) -> Callable[[sqlite3.Connection], None]:
     """Return the change that an outcome makes."""
+    timings = outcome.timings
     match outcome:
         case Succeeded():
             urls = [url for url in outcome.output.video_urls() if url != outcome.video_url]
@@ -335,21 +320,24 @@ def ending(tag: str, outcome: Outcome, now: float) -> Callable[[sqlite3.Connecti
                 cost=known_cost(outcome.cost_usd),
                 video_url=storable(outcome.video_url),
                 more_videos=tuple(map(storable, urls)),
+                timings=timings,
             )
         case Failed():
             error, cost = _plain(outcome.error), known_cost(outcome.cost_usd)
             if outcome.request_id is None:
                 return lambda db: refuse(db, tag, now, error, cost)
-            end = End(RowState.FAILED, outcome.request_id, now, cost=cost, error=error)
+            end = End(
+                RowState.FAILED, outcome.request_id, now, cost=cost, error=error, timings=timings
+            )
         case Cancelled():
             cost = known_cost(outcome.cost_usd)
-            end = End(RowState.CANCELLED, outcome.request_id, now, cost=cost)
+            end = End(RowState.CANCELLED, outcome.request_id, now, cost=cost, timings=timings)
         case TimedOut():
             error = ErrorInfo("TimedOut", storable(outcome.reason))
-            end = End(RowState.TIMED_OUT, outcome.request_id, now, error=error)
+            end = End(RowState.TIMED_OUT, outcome.request_id, now, error=error, timings=timings)
         case Lost():
             error = _plain(outcome.error)
-            end = End(RowState.LOST, outcome.request_id, now, error=error)
+            end = End(RowState.LOST, outcome.request_id, now, error=error, timings=timings)
         case InDoubt():
             error = _plain(outcome.error)
             return lambda db: doubt(db, tag, error)

@@ -147,15 +147,16 @@ class Downloads:
             entry = await self._ledger.row(video.key)
             if entry is None or entry.state is not RowState.SUCCEEDED:
                 return
+            began = self._ledger.now()
             file = await self._fetch(video)
             if file is not None:
-                await see_through(asyncio.ensure_future(self._downloaded(video, file)))
+                await see_through(asyncio.ensure_future(self._downloaded(video, file, began)))
         finally:
             self._unclaim(video.key)
 
-    async def _downloaded(self, video: ReadyVideo, file: DownloadedFile) -> None:
+    async def _downloaded(self, video: ReadyVideo, file: DownloadedFile, began: float) -> None:
         name = file.path.relative_to(self._folder).as_posix()
-        await self._ledger.downloaded(video.key, name, file.size, file.sha256)
+        await self._ledger.downloaded(video.key, name, file.size, file.sha256, began=began)
         self.downloaded += 1
         self._known.discard(video.key)  # the ledger does not offer it again
         self._moved(Step(video.key, RowState.DOWNLOADED, name, video.request_id))

@@ -28,6 +28,7 @@ __all__ = [
     "RowProblem",
     "Staged",
     "StagedRow",
+    "Stations",
     "Unsettled",
 ]
 
@@ -224,7 +225,7 @@ class RowEntry:
     key: str
     line: int | None
     model_id: str
-    state: RowState
+    state: RowState = attrs.field(converter=RowState)
     request_id: str | None
     video_url: str | None
     file: str | None
@@ -238,6 +239,30 @@ class RowEntry:
 
 
 @attrs.frozen
+class Stations:
+    """What is known of a job's way besides its acceptance and its end; None: nobody knows.
+
+    Times are wall-clock seconds, the service's by its own clock.
+
+    Attributes:
+        in_progress_at: When a poll first saw it in progress, up to a poll late; known of a job
+            that was seen so by the run that submitted it.
+        created_at: When the service says that it was made.
+        over_at: When the service says that it was over.
+        polls: How many polls it took; known of a job that one run followed from its POST on.
+        download_began_at: When the file on the disk was first asked for.
+        downloaded_at: When the file was there.
+    """
+
+    in_progress_at: float | None = None
+    created_at: float | None = None
+    over_at: float | None = None
+    polls: int | None = None
+    download_began_at: float | None = None
+    downloaded_at: float | None = None
+
+
+@attrs.frozen
 class FullRow:
     """A row with all that was asked for, for people to look at.
 
@@ -246,6 +271,7 @@ class FullRow:
         input_json: The input.
         estimate: Micro-dollars that the current attempt was reckoned at; None: not known.
         accepted_at: When its job was accepted, in wall-clock seconds.
+        stations: Of the current attempt.
         entry: What a result says of it.
     """
 
@@ -253,6 +279,7 @@ class FullRow:
     input_json: str
     estimate: int | None
     accepted_at: float | None
+    stations: Stations
     entry: RowEntry
 
 
@@ -266,6 +293,7 @@ class KnownJob:
         resolution: What was asked for, such as 480p; None: the input does not say.
         state: Of the attempt, which may not be the row's last.
         finished_at: When its end became known; None: it is not.
+        stations: What lies between.
     """
 
     row: int
@@ -277,6 +305,7 @@ class KnownJob:
     submitted_at: float
     accepted_at: float
     finished_at: float | None
+    stations: Stations
 
 
 @attrs.frozen

@@ -300,9 +300,20 @@ class Ledger(LedgerReader):
 
     # --- what becomes of the videos, and what a person decides ---------------------------------
 
-    async def downloaded(self, key: str, file: str, size: int, sha256: str) -> None:
-        """Write down that a row's video is on disk, its file relative to the folder."""
-        await self._write(lambda db: changes.download(db, key, storable(file), size, sha256))
+    async def downloaded(
+        self, key: str, file: str, size: int, sha256: str, *, began: float | None = None
+    ) -> None:
+        """Write down that a row's video is on disk.
+
+        Args:
+            key: The row's.
+            file: Relative to the folder.
+            size: Bytes.
+            sha256: Of its content, in hex.
+            began: When it was first asked for, by `now`; None: not known.
+        """
+        name, now = storable(file), self._clock()
+        await self._write(lambda db: changes.download(db, key, name, size, sha256, began, now))
 
     async def download_failed(self, key: str, why: str, *, final: bool) -> None:
         """Write down why a row's video is not on disk.

@@ -44,7 +44,9 @@ WHERE id = ?
 -- name: finish_attempt
 UPDATE attempt
 SET state = ?, cost = coalesce(?, cost), finished_at = ?, video_url = ?, more_videos = ?,
-    error_kind = ?, error_code = ?, error_message = ?
+    error_kind = ?, error_code = ?, error_message = ?,
+    in_progress_at = coalesce(in_progress_at, ?), service_created_at = ?, service_finished_at = ?,
+    polls = ?
 WHERE id = ?
 
 -- What is told again may bring a cost that was missing and fresher URLs.
@@ -70,7 +72,7 @@ WHERE key IN (SELECT value FROM json_each(?)) AND +state = ? AND +line <= ?
 -- name: download_row
 UPDATE row
 SET state = 'downloaded', file = ?, bytes = ?, sha256 = ?, download_error = NULL,
-    download_final = 0
+    download_final = 0, download_began_at = ?, downloaded_at = ?
 WHERE id = ?
 
 -- name: fail_download
@@ -199,7 +201,10 @@ SELECT EXISTS (
 SELECT id, key, file, bytes FROM row WHERE state = 'downloaded' AND id > ? ORDER BY id LIMIT ?
 
 -- name: forget_file
-UPDATE row SET state = 'succeeded', file = NULL, bytes = NULL, sha256 = NULL WHERE id = ?
+UPDATE row
+SET state = 'succeeded', file = NULL, bytes = NULL, sha256 = NULL, download_began_at = NULL,
+    downloaded_at = NULL
+WHERE id = ?
 
 -- name: file_owner
 SELECT key FROM row WHERE file = ? COLLATE NOCASE
@@ -246,16 +251,20 @@ WHERE r.line IS NULL AND r.id > ?
 ORDER BY r.id LIMIT ?
 
 -- name: full_listed
-SELECT r.line, r.id, r.input, a.estimate, a.accepted_at, r.key, r.line, r.model_id, r.state,
-  a.request_id, a.video_url, r.file, r.bytes, r.sha256, a.cost, r.attempts - (a.state IS 'planned'),
+SELECT r.line, r.id, r.input, a.estimate, a.accepted_at, a.in_progress_at, a.service_created_at,
+  a.service_finished_at, a.polls, r.download_began_at, r.downloaded_at, r.key, r.line, r.model_id,
+  r.state, a.request_id, a.video_url, r.file, r.bytes, r.sha256, a.cost,
+  r.attempts - (a.state IS 'planned'),
   a.error_kind, a.error_code, a.error_message, r.download_error, a.submitted_at, a.finished_at
 FROM row r LEFT JOIN attempt a ON a.id = r.attempt
 WHERE r.line > ?
 ORDER BY r.line LIMIT ?
 
 -- name: full_gone
-SELECT r.id, r.id, r.input, a.estimate, a.accepted_at, r.key, r.line, r.model_id, r.state,
-  a.request_id, a.video_url, r.file, r.bytes, r.sha256, a.cost, r.attempts - (a.state IS 'planned'),
+SELECT r.id, r.id, r.input, a.estimate, a.accepted_at, a.in_progress_at, a.service_created_at,
+  a.service_finished_at, a.polls, r.download_began_at, r.downloaded_at, r.key, r.line, r.model_id,
+  r.state, a.request_id, a.video_url, r.file, r.bytes, r.sha256, a.cost,
+  r.attempts - (a.state IS 'planned'),
   a.error_kind, a.error_code, a.error_message, r.download_error, a.submitted_at, a.finished_at
 FROM row r LEFT JOIN attempt a ON a.id = r.attempt
 WHERE r.line IS NULL AND r.id > ?
@@ -265,7 +274,10 @@ ORDER BY r.id LIMIT ?
 -- name: known_jobs
 SELECT a.id, a.row, r.model_id,
   CASE WHEN json_valid(r.input) THEN json_extract(r.input, '$.resolution') END,
-  a.state, a.estimate, a.cost, a.submitted_at, a.accepted_at, a.finished_at
+  a.state, a.estimate, a.cost, a.submitted_at, a.accepted_at, a.finished_at, a.in_progress_at,
+  a.service_created_at, a.service_finished_at, a.polls,
+  CASE WHEN r.attempt = a.id THEN r.download_began_at END,
+  CASE WHEN r.attempt = a.id THEN r.downloaded_at END
 FROM attempt a JOIN row r ON r.id = a.row
 WHERE a.accepted_at IS NOT NULL AND a.state NOT IN ('planned', 'not_billed') AND a.id > ?
 ORDER BY a.id LIMIT ?

@@ -26,6 +26,7 @@ from seedance_async.batch.entries import (
     ReadyVideo,
     RowEntry,
     RowProblem,
+    Stations,
     Unsettled,
 )
 from seedance_async.batch.queries import LAST_LINE, SQL, key_array
@@ -47,6 +48,8 @@ T = TypeVar("T")
 
 _PAGE: Final = 1000
 """Rows of one read: a few hundred KB, a few milliseconds."""
+
+_STATIONS: Final = len(attrs.fields(Stations))
 
 _LATE: Final = 1800.0
 """Seconds for which a job is waited for by default; a later end tells when somebody came back."""
@@ -265,11 +268,13 @@ class LedgerReader:
         """Stream what `rows` streams, with what was asked for."""
         for query in (SQL["full_listed"], SQL["full_gone"]):
             async for _, number, given, estimate, accepted_at, *found in self._pages(query):
-                yield FullRow(number, given, estimate, accepted_at, _entry(found))
+                way, entry = Stations(*found[:_STATIONS]), _entry(found[_STATIONS:])
+                yield FullRow(number, given, estimate, accepted_at, way, entry)
 
     async def known_jobs(self) -> AsyncIterator[KnownJob]:
         """Stream the accepted attempts of all rows, in the order of their submission."""
         async for _, *found in self._pages(SQL["known_jobs"]):
+            found[-_STATIONS:] = [Stations(*found[-_STATIONS:])]
             yield KnownJob(*found)
 
     async def row(self, key: str) -> RowEntry | None:
@@ -380,25 +385,9 @@ def _shape(model_id: str, what: str | None) -> Shape:
 
 def _entry(found: list[Any]) -> RowEntry:
     """Return a row as results tell it, from the columns of `rows_listed` behind the first."""
-    (*which, state, request_id, video_url, file, size, sha256, cost, attempts) = found[:11]
-    kind, code, message, download_error, submitted_at, finished_at = found[11:]
+    *told, kind, code, message, download_error, submitted_at, finished_at = found
     error = None if kind is None else ErrorInfo(kind, message, code)
     if download_error is not None:
         error = ErrorInfo("DownloadError", download_error)
-    key, line, model_id = which
-    return RowEntry(
-        key=key,
-        line=line,
-        model_id=model_id,
-        state=RowState(state),
-        request_id=request_id,
-        video_url=video_url,
-        file=file,
-        bytes=size,
-        sha256=sha256,
-        cost=cost,
-        attempts=attempts,
-        error=error,
-        submitted_at=submitted_at,
-        finished_at=finished_at,
-    )
+    told += [error, submitted_at, finished_at]
+    return RowEntry(*told)

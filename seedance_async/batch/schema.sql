@@ -62,3 +62,12 @@ CREATE TABLE invalid (
   value TEXT
 );
 CREATE INDEX invalid_line ON invalid (line);
+
+-- The service's times are by its clock; a row's download is that of its current attempt.
+-- name: 3
+ALTER TABLE attempt ADD COLUMN in_progress_at REAL;
+ALTER TABLE attempt ADD COLUMN service_created_at REAL;
+ALTER TABLE attempt ADD COLUMN service_finished_at REAL;
+ALTER TABLE attempt ADD COLUMN polls INTEGER;
+ALTER TABLE row ADD COLUMN download_began_at REAL;
+ALTER TABLE row ADD COLUMN downloaded_at REAL;

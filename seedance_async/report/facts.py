@@ -15,6 +15,7 @@ from seedance_async.batch.results import what_is_wrong
 from seedance_async.budget import to_usd
 from seedance_async.models import find_model
 from seedance_async.report.remedies import Again, remedies, settles
+from seedance_async.report.stretches import stretches
 
 __all__ = ["LONGEST_TEXT", "Place", "href", "invalid_facts", "model_name", "row_facts"]
 
@@ -53,6 +54,7 @@ def row_facts(row: FullRow, place: Place, *, gone: bool) -> dict[str, Any]:
     entry = row.entry
     prompt, settings = _asked(row.input_json)
     failed_download = entry.state is RowState.SUCCEEDED and entry.error is not None
+    parts = stretches(entry.submitted_at, row.accepted_at, entry.finished_at, row.stations)
     trouble = settles(entry.state, failed_download=failed_download, gone=gone)
     facts: dict[str, Any] = {
         "key": entry.key,
@@ -72,6 +74,11 @@ def row_facts(row: FullRow, place: Place, *, gone: bool) -> dict[str, Any]:
         "submitted": entry.submitted_at,
         "accepted": row.accepted_at,
         "finished": entry.finished_at,
+        "queue": _tenths(parts.queue),
+        "run": _tenths(parts.run),
+        "late": _tenths(parts.late),
+        "download": _tenths(parts.download),
+        "polls": row.stations.polls,
     }
     if entry.error is not None:
         facts["error"] = {
@@ -113,6 +120,10 @@ def model_name(model_id: str) -> str:
 def href(prefix: str, file: str) -> str:
     """Return the relative URL of a file; nothing in its name is taken for a scheme or a query."""
     return f"{prefix}{quote(file.replace(chr(92), '/'), safe='/', errors='surrogatepass')}"
+
+
+def _tenths(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)
 
 
 def _asked(input_json: str) -> tuple[str, dict[str, Any]]:

@@ -21,7 +21,7 @@ class Spread:
     count: int
     least: float
     p50: float
-    p90: float
+    p95: float
     p99: float
     most: float
 
@@ -41,8 +41,8 @@ def spread(values: Iterable[float]) -> Spread | None:
     ordered = sorted(values)
     if not ordered:
         return None
-    p50, p90, p99 = (percentile(ordered, share) for share in (0.5, 0.9, 0.99))
-    return Spread(len(ordered), ordered[0], p50, p90, p99, ordered[-1])
+    p50, p95, p99 = (percentile(ordered, share) for share in (0.5, 0.95, 0.99))
+    return Spread(len(ordered), ordered[0], p50, p95, p99, ordered[-1])
 
 
 def edges(longest: float, most: int) -> list[float]:

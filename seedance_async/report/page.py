@@ -72,7 +72,7 @@ async def write_page(
 ) -> Path:
     """Replace the page of a batch; it may be done at any time, by any process.
 
-    In memory at once: the rows of one read, some 40 bytes for each job, and the numbers of the
+    In memory at once: the rows of one read, some 100 bytes for each job, and the numbers of the
     rows that are shown. Cancelled, it leaves the old page as it was.
 
     Args:

@@ -10,12 +10,15 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from seedance_async import LedgerError
 from seedance_async.batch import schema
 from seedance_async.batch.edges import RowState
+from seedance_async.batch.entries import Stations
 from seedance_async.batch.ledger import SIMULATOR, Ledger
+from seedance_async.jobs import Timings
 from tests.batch.ledgers import (
     ORIGIN,
     entries,
@@ -141,7 +144,7 @@ def test_the_migrations_make_the_schema(tmp_path: Path) -> None:
     def tables(connection: sqlite3.Connection) -> list[tuple[str, ...]]:
         return connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
 
-    later = {**schema.MIGRATIONS, 3: "ALTER TABLE row ADD COLUMN note TEXT;\n"}
+    later = {**schema.MIGRATIONS, 4: "ALTER TABLE row ADD COLUMN note TEXT;\n"}
     for known in (schema.MIGRATIONS, later):
         new = sqlite3.connect(":memory:", isolation_level=None)
         assert schema.migrate(new, known) == {"schema": str(max(known))}
@@ -155,7 +158,7 @@ def test_the_migrations_make_the_schema(tmp_path: Path) -> None:
         new.close()
     broken = sqlite3.connect(":memory:", isolation_level=None)
     with pytest.raises(sqlite3.OperationalError):
-        schema.migrate(broken, {**schema.MIGRATIONS, 3: "CREATE TABLE more (a);\nNO SQL;\n"})
+        schema.migrate(broken, {**schema.MIGRATIONS, 4: "CREATE TABLE more (a);\nNO SQL;\n"})
     assert tables(broken) == []  # all or nothing
     broken.close()
 
@@ -181,7 +184,7 @@ def test_a_ledger_of_version_1_keeps_all_that_it_has(tmp_path: Path) -> None:
     old.close()
 
     async def main() -> None:
-        with pytest.raises(LedgerError, match=r"older seedance-async \(schema 1, this one reads 2"):
+        with pytest.raises(LedgerError, match=r"older seedance-async \(schema 1, this one reads 3"):
             await Ledger.read(tmp_path)
         async with await opened(tmp_path) as ledger:
             assert await states(ledger) == {"a": "succeeded", "B": "submitted", "b": "planned"}
@@ -195,6 +198,58 @@ def test_a_ledger_of_version_1_keeps_all_that_it_has(tmp_path: Path) -> None:
             assert (await ledger.money()).settled == 250_000
         async with await Ledger.read(tmp_path) as reader:
             assert len(await states(reader)) == 3
+
+    run(main)
+
+
+def test_a_ledger_of_version_2_knows_no_stations_until_jobs_end_anew(tmp_path: Path) -> None:
+    """Its jobs keep what is known of them; one that is under way ends with all that is told."""
+    path = tmp_path / "ledger.sqlite"
+    old = sqlite3.connect(path, isolation_level=None)
+    schema.migrate(old, {n: schema.MIGRATIONS[n] for n in (1, 2)})
+    schema.write_meta(old, origin=ORIGIN, key_version="1", manifest="f00d")
+    old.executescript(
+        """
+        INSERT INTO row (id, key, line, digest, model_id, input, state, attempt, attempts, file,
+          bytes, sha256)
+        VALUES (1, 'a', 1, 'd1', 'm', '{}', 'downloaded', 1, 1, 'videos/a.mp4', 9, 'f00d'),
+          (2, 'b', 2, 'd2', 'm', '{}', 'submitted', 2, 1, NULL, NULL, NULL);
+        INSERT INTO attempt (id, row, n, state, request_id, submitted_at, accepted_at, finished_at,
+          video_url)
+        VALUES (1, 1, 1, 'succeeded', 'id-a', 1.0, 2.0, 60.0, 'https://x/a.mp4'),
+          (2, 2, 1, 'submitted', 'id-b', 3.0, 4.0, NULL, NULL);
+        """
+    )
+    old.close()
+
+    async def main() -> None:
+        with pytest.raises(LedgerError, match=r"\(schema 2, this one reads 3\).*brings it up to"):
+            await Ledger.read(tmp_path)
+        async with await opened(tmp_path) as ledger:
+            first, second = [job async for job in ledger.known_jobs()]
+            assert first.stations == second.stations == Stations()
+            assert (first.accepted_at, first.finished_at) == (2.0, 60.0)
+            way = Timings(submitted_at=3.0, in_progress_at=9.0, polls=4)
+            await ledger.finished("b", attrs.evolve(succeeded("id-b"), timings=way))
+        async with await Ledger.read(tmp_path) as reader:
+            rows = {row.entry.key: row async for row in reader.full_rows()}
+            assert rows["a"].stations == Stations()
+            assert rows["a"].entry.file == "videos/a.mp4"
+            assert rows["b"].stations == Stations(in_progress_at=9.0, polls=4)
+
+    run(main)
+
+
+def test_the_version_before_refuses_this_ledger(tmp_path: Path) -> None:
+    """It would end jobs without their stations, so it says that it must be upgraded first."""
+
+    async def main() -> None:
+        await (await opened(tmp_path)).aclose()
+        before = {n: schema.MIGRATIONS[n] for n in (1, 2)}
+        connection = sqlite3.connect(tmp_path / "ledger.sqlite", isolation_level=None)
+        with pytest.raises(LedgerError, match=r"newer seedance-async \(schema 3, this one knows 2"):
+            schema.migrate(connection, before)
+        connection.close()
 
     run(main)
 

@@ -399,12 +399,12 @@ def test_a_ledger_that_cannot_be_written_stops_submitting_and_the_next_run_mends
     told = 0
     whole = getattr(Ledger, word)
 
-    async def full(self: Ledger, *args: object) -> None:
+    async def full(self: Ledger, *args: object, **more: object) -> None:
         nonlocal told
         told += 1
         if told >= 4:
             raise LedgerError("disk full. Free space, then run the same command again")
-        await whole(self, *args)
+        await whole(self, *args, **more)
 
     async def main() -> None:
         with monkeypatch.context() as patch:

@@ -8,12 +8,15 @@ import json
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
+
+import attrs
 
 import seedance_async.simulator
 from seedance_async.batch.entries import RowProblem, StagedRow
 from seedance_async.batch.ledger import SIMULATOR, Ledger
-from seedance_async.jobs import ErrorInfo, Failed, Lost, Outcome
+from seedance_async.jobs import ErrorInfo, Failed, Lost, Outcome, Timings
 from seedance_async.models import MODELS
 from seedance_async.report import write_page
 from tests.batch.ledgers import NOON, ORIGIN, cancelled, fox, succeeded, timed_out
@@ -90,17 +93,41 @@ def _ends(line: int) -> Outcome:
             return succeeded(request_id, cost=0.25 if line % 2 else 0.31)
 
 
-async def make(folder: Path, number: int, *, origin: str = ORIGIN, files: bool = True) -> None:
+def _way(line: int, began: float, ended: float) -> Timings:
+    """Return what was seen of a job: queued for 4 to 9 s, known 0.5 to 2.5 s late, 3 to 7 polls.
+
+    Of every sixth job, as of one that a later run came back to, the way is not known; of every
+    tenth the service's clock is an hour ahead.
+    """
+    known = line % 6 != 5
+    ahead = 3_600.0 if line % 10 == 3 else 0.0
+    late = 0.5 + line % 5 / 2
+    return Timings(
+        submitted_at=began if known else None,
+        accepted_at=began + 1.5,
+        in_progress_at=began + 1.5 + 4 + line % 6,
+        known_at=ended,
+        created_at=datetime.fromtimestamp(began + 1.0 + ahead, UTC),
+        finished_at=datetime.fromtimestamp(ended - late + ahead, UTC),
+        polls=3 + line % 5,
+    )
+
+
+async def make(
+    folder: Path, number: int, *, origin: str = ORIGIN, files: bool = True, seen: bool = True
+) -> None:
     """Make a folder as a night leaves it: row n is submitted every 7 s, and runs for 30 to 90 s.
 
     Of each twenty rows one failed, one was cancelled, lost, timed out, in doubt, is submitted,
-    could not be downloaded, and one is on the page's folder no more; the others are downloaded.
+    could not be downloaded, and one is on the page's folder no more; the others are downloaded,
+    from 1 s after their end on, within 3 s.
 
     Args:
         folder: Where.
         number: Rows.
         origin: Whose jobs they are.
         files: Whether videos are written.
+        seen: Whether the ways of the jobs are known, as an older ledger does not.
     """
     clock = _Clock()
     async with await Ledger.open(folder, origin=origin, clock=clock) as ledger:
@@ -108,12 +135,18 @@ async def make(folder: Path, number: int, *, origin: str = ORIGIN, files: bool =
         await ledger.plan(skip_invalid=True)
         lines = {row.key or "": row.line for row in _rows(number) if isinstance(row, StagedRow)}
         await asyncio.gather(
-            *(_live(ledger, clock, key, line, folder, files) for key, line in lines.items())
+            *(_live(ledger, clock, key, line, folder, files, seen) for key, line in lines.items())
         )
 
 
 async def _live(
-    ledger: Ledger, clock: _Clock, key: str, line: int, folder: Path, files: bool
+    ledger: Ledger,
+    clock: _Clock,
+    key: str,
+    line: int,
+    folder: Path,
+    files: bool,
+    seen: bool,
 ) -> None:
     if line % 20 == 19:
         return
@@ -130,6 +163,8 @@ async def _live(
         return
     clock.now = began + 30 + line % 61
     outcome = _ends(line)
+    if seen:
+        outcome = attrs.evolve(outcome, timings=_way(line, began, clock.now))
     await ledger.finished(key, outcome)
     if type(outcome).__name__ != "Succeeded":
         return
@@ -140,7 +175,8 @@ async def _live(
     if files and line % 20 != 18:
         (folder / "videos").mkdir(exist_ok=True)
         shutil.copy(_VIDEOS / f"480p-{('16x9', '9x16', '21x9')[line % 5 % 3]}.mp4", folder / name)
-    await ledger.downloaded(key, name, 2_506, "0" * 64)
+    clock.now = began + 30 + line % 61 + 4
+    await ledger.downloaded(key, name, 2_506, "0" * 64, began=clock.now - 3 if seen else None)
 
 
 async def page_of(folder: Path, **options: object) -> Path:
@@ -149,11 +185,13 @@ async def page_of(folder: Path, **options: object) -> Path:
         return await write_page(reader, folder, again=again, clock=lambda: NOON + 9_000, **options)  # type: ignore[arg-type]
 
 
-def troubled_night(folder: Path, number: int = 60, *, simulated: bool = False) -> Path:
+def troubled_night(
+    folder: Path, number: int = 60, *, simulated: bool = False, seen: bool = True
+) -> Path:
     """Make a folder of a night with all kinds of trouble, and its page."""
 
     async def main() -> Path:
-        await make(folder, number, origin=SIMULATOR if simulated else ORIGIN)
+        await make(folder, number, origin=SIMULATOR if simulated else ORIGIN, seen=seen)
         return await page_of(folder)
 
     with ThreadPoolExecutor(1) as thread:  # where no loop runs: Playwright's holds the caller's

@@ -45,6 +45,77 @@ def test_it_opens_from_disk_without_a_word_and_asks_nobody(browser: Browser, nig
         assert any("/videos/" in url for url in seen.requests)
 
 
+def test_the_summary_tells_each_part_and_of_how_many_it_is_known(
+    browser: Browser, night: Path
+) -> None:
+    """Queue, run, lateness and requests, each with its median, its 95% and its number of jobs."""
+    with visit(browser, night) as seen:
+        found = {
+            tile.split("\n")[0]: tile.split("\n")[1:]
+            for tile in seen.page.locator(".tile").all_inner_texts()
+        }
+        assert found["Queue, median"] == [
+            "6.0 s", "95% within 8.0 s, longest 8.0 s", "known for 40 of 48 jobs that ended"
+        ]  # fmt: skip
+        assert found["Lateness, median"] == [
+            "1.5 s", "95% within 2.5 s, longest 2.5 s", "known for 42 of 48 jobs that ended"
+        ]  # fmt: skip
+        assert found["Run, median"][-1].endswith("of 39 videos")
+        assert found["Queue and run, median"][-1] == "known for 39 of 39 videos"
+        assert found["Requests a job"] == [
+            "5.9", "its submission and 4.9 polls on average", "known for 40 of 48 jobs that ended"
+        ]  # fmt: skip
+        head = seen.page.locator("#charts thead").inner_text().split("\t")
+        assert head[2:4] == ["Time", "Videos"]
+        assert {"run", "queue and run"} == set(
+            seen.page.locator("#charts tbody td:nth-child(3)").all_inner_texts()
+        )
+
+
+def test_a_bar_tells_its_parts_and_opens_its_row(browser: Browser, night: Path) -> None:
+    """Submission, queue, run and download are drawn one after the other, and told in words."""
+    with visit(browser, night) as seen:
+        page = seen.page
+        legend = page.locator(".parts").inner_text()
+        assert legend.split("\n") == [
+            "submission", "queue", "run", "queue and run, not told apart", "download"
+        ]  # fmt: skip
+        places = page.evaluate(
+            """[...document.querySelectorAll(".timeline [data-bar='11']")].map((part) =>
+                 [part.classList[0], Number(part.getAttribute("x"))])"""
+        )
+        kinds = [kind for kind, _ in places]
+        assert kinds[-1] == "download"
+        assert kinds.index("queue") < kinds.index("job")
+        assert [x for _, x in places] == sorted(x for _, x in places)
+        page.locator(".timeline rect.job[data-bar='11']").hover()
+        tip = page.locator("#tip").inner_text()
+        assert "fox-12 · succeeded" in tip
+        assert "queue 4.0 s, run until its end was known 37 s" in tip
+        assert "download 3.0 s" in tip
+        page.locator(".timeline rect.job[data-bar='11']").click()
+        details = page.locator("#details dl").inner_text()
+        for word, value in (("Queue", "4.0 s"), ("Run", "35 s"), ("Lateness", "1.5 s")):
+            assert f"{word}\n{value}" in details
+        assert "Polls\n5" in details
+
+
+def test_a_page_of_an_older_ledger_says_what_it_does_not_know(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """No zero where nothing was written down."""
+    page = troubled_night(tmp_path / "night", 20, seen=False)
+    with visit(browser, page) as seen:
+        tiles = seen.page.locator(".tiles").inner_text()
+        assert "Lateness, median\n\N{EN DASH}\nknown for 0 of 16 jobs that ended" in tiles
+        assert "Requests a job\n\N{EN DASH}\nnot known" in tiles
+        assert "Queue and run, median" in tiles
+        assert seen.page.locator(".parts").inner_text().split("\n") == [
+            "submission", "queue and run, not told apart"
+        ]  # fmt: skip
+        assert seen.page.locator(".timeline rect.queue, .timeline rect.download").count() == 0
+
+
 def test_hostile_text_stays_text(browser: Browser, night: Path) -> None:
     """Prompts, errors, keys and settings become no element, no script and no link."""
     with visit(browser, night) as seen:
@@ -113,6 +184,51 @@ def test_nothing_moves_for_who_wants_no_motion(browser: Browser, night: Path) ->
         assert seen.page.evaluate("document.querySelector('.card video').paused")
         seen.page.keyboard.press("Space")
         seen.until("document.querySelector('.card video').currentTime > 0.1")
+
+
+_SEEN = "card => card.getBoundingClientRect().top < 800 && card.getBoundingClientRect().bottom > 0"
+
+
+def test_two_thousand_rows_hold_few_cards_and_fewer_videos(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """What is far from the window is not there, and a video is asked for only near it."""
+    page_file = troubled_night(tmp_path / "night", 2_000)
+    with visit(browser, page_file) as seen:
+        page = seen.page
+        assert seen.found() == "2,001 rows"
+        whole = page.evaluate("document.getElementById('grid').offsetHeight")
+        for share in (0.0, 0.3, 0.6, 0.95):
+            page.evaluate(f"scrollTo(0, grid.offsetTop + {share} * {whole})")
+            seen.until("[...document.querySelectorAll('.card video')].some(v => v.src)")
+            seen.until(f"[...document.querySelectorAll('.card')].some({_SEEN})")
+            assert page.locator(".card").count() < 60
+            assert page.locator(".card video[src]").count() < 60
+        asked = [url for url in seen.requests if "/videos/" in url]
+        assert 0 < len(set(asked)) < 300
+        page.fill("#query-text", "take 1999")
+        page.wait_for_timeout(250)
+        assert seen.keys() == ["fox-1999"]
+
+
+def test_the_details_tell_all_that_is_known_of_a_row(browser: Browser, night: Path) -> None:
+    """Model, settings, seed, cost, times, a link to the file, and the request id to copy."""
+    with visit(browser, night) as seen:
+        page = seen.page
+        page.fill("#query-text", "fox-12")
+        page.wait_for_timeout(250)
+        page.locator(".card .prompt").first.click()
+        told = page.locator("#details dl").inner_text().split("\n")
+        found = dict(zip(told[::2], told[1::2], strict=False))
+        assert found["Model"] == "lite"
+        assert (found["Resolution"], found["Duration"], found["Seed"]) == ("1080p", "5", "52")
+        assert (found["Cost"], found["Estimate"], found["Attempts"]) == ("$0.31", "$0.30", "1")
+        assert {"Submitted", "Accepted", "End known"} <= found.keys()
+        link = page.locator("#details dl a[href*='videos/']")
+        assert link.get_attribute("href") == "videos/fox-12%20%2312.mp4"
+        copying = page.get_by_label("Copy the request id")
+        copying.click()
+        assert copying.inner_text() == "Copied"
 
 
 def test_search_filters_and_order_give_the_right_rows(browser: Browser, night: Path) -> None:

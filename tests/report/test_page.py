@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from seedance_async.report import page as module
 from seedance_async.report.facts import LONGEST_TEXT, href
 from seedance_async.report.page import embedded
 from seedance_async.report.tally import MOST_BARS
+from tests.batch.ledgers import opened, plan, submit, succeeded
 
-from .scenes import HOSTILE, make, page_of, troubled_night
+from .scenes import HOSTILE, NOON, make, page_of, troubled_night
 
 
 class _Reader(HTMLParser):
@@ -129,17 +131,92 @@ def test_the_sums_are_those_of_the_ledger(tmp_path: Path) -> None:
     assert sums["settled"] == sums["compared_settled"] == pytest.approx(11.19)
     assert sums["last"] - sums["first"] == pytest.approx(503.0)
     assert sums["answer"]["p50"] == pytest.approx(1.5)
-    assert sums["run"]["least"] == pytest.approx(29.5)
+    assert sums["whole"]["least"] == pytest.approx(29.5)
     assert sum(group["spread"]["count"] for group in facts["runs"]["groups"]) == 39
     bars = facts["timeline"]["bars"]
     assert len(bars) == facts["timeline"]["jobs"] == 54
     ends = {
-        state: {end - start for _, s, _, start, _, end in bars if s == state}
+        state: {end - start for _, s, _, start, _, _, end, *_ in bars if s == state}
         for _, state, *_ in bars
     }
     assert ends["timed_out"] == {1.5}
     assert max(ends["succeeded"]) <= 90.0
-    assert all(start <= accepted <= end for *_, start, accepted, end in bars)
+    assert all(
+        start <= accepted <= (began or accepted) <= end <= (asked or end) <= (there or end)
+        for _, _, _, start, accepted, began, end, asked, there in bars
+    )
+
+
+def test_the_parts_of_the_jobs_are_told_with_how_many_know_them(tmp_path: Path) -> None:
+    """Of each sixth job one run did not see all; of each tenth the service's clock is wrong."""
+    rows, facts = data(troubled_night(tmp_path / "night", 60))
+    sums = facts["summary"]
+    ended = [n for n in range(1, 61) if n % 20 not in {14, 15, 16, 19}]
+    videos = [n for n in ended if n % 20 not in {9, 11, 13}]
+    followed = [n for n in ended if n % 6 != 5]
+    assert (sums["over"], sums["ran"]) == (len(ended), len(videos)) == (48, 39)
+    assert sums["queue"]["count"] == len(followed)
+    assert (sums["queue"]["least"], sums["queue"]["most"]) == pytest.approx((4.0, 8.0))
+    agreed = [n for n in ended if n % 10 != 3]
+    assert sums["late"]["count"] == len(agreed)
+    assert (sums["late"]["least"], sums["late"]["most"]) == pytest.approx((0.5, 2.5))
+    assert sums["late"]["p95"] == pytest.approx(2.5)
+    runs = [n for n in videos if n in followed and n in agreed]
+    assert sums["run"]["count"] == len(runs)
+    assert (sums["polls"], sums["polled"]) == (sum(3 + n % 5 for n in followed), len(followed))
+    known = {row["key"]: row for row in rows}
+    told = {name: known["fox-12"].get(name) for name in ("queue", "run", "late", "download")}
+    assert told == pytest.approx({"queue": 4.0, "run": 35.0, "late": 1.5, "download": 3.0})
+    assert known["fox-12"]["polls"] == 5
+    assert not {"queue", "run", "polls"} & known["fox-17"].keys()
+
+
+def test_run_times_do_not_mix_with_those_that_hold_the_queue(tmp_path: Path) -> None:
+    """Jobs whose queue and run cannot be told apart are groups of their own, and say so."""
+    _, facts = data(troubled_night(tmp_path / "night", 60))
+    groups = facts["runs"]["groups"]
+    counts = {
+        whole: sum(group["spread"]["count"] for group in groups if group["whole"] is whole)
+        for whole in (False, True)
+    }
+    assert counts == {False: facts["summary"]["run"]["count"], True: 39 - counts[False]}
+    assert counts[True] > 0
+
+
+def test_a_bar_has_the_queue_the_run_and_the_download(tmp_path: Path) -> None:
+    """Where they are known; a bar's lane is free again once its download is over."""
+    rows, facts = data(troubled_night(tmp_path / "night", 60))
+    bars = {rows[bar[0]]["key"]: bar for bar in facts["timeline"]["bars"]}
+    start, accepted, began, end, asked, there = bars["fox-12"][3:]
+    parts = (accepted - start, began - accepted, end - began, asked - end, there - asked)
+    assert parts == pytest.approx((1.5, 4.0, 36.5, 1.0, 3.0))
+    assert bars["fox-17"][5] is None
+    assert bars["fox-9"][7:] == [None, None]
+    lanes: dict[int, list[tuple[float, float]]] = {}
+    for _, _, lane, start, *rest in bars.values():
+        lanes.setdefault(lane, []).append((start, max(at for at in rest if at is not None)))
+    for spans in lanes.values():
+        assert all(a[1] <= b[0] for a, b in pairwise(sorted(spans)))
+
+
+def test_a_download_of_a_later_run_holds_no_lane(tmp_path: Path) -> None:
+    """A file that came the day after makes no bar of a day; its row tells how long it took."""
+
+    async def main() -> Path:
+        clock = [NOON]
+        async with await opened(tmp_path, clock=lambda: clock[0]) as ledger:
+            await plan(ledger, "a")
+            await submit(ledger, "a")
+            await ledger.finished("a", succeeded("id-a"))
+            clock[0] += 86_402
+            await ledger.downloaded("a", "videos/a.mp4", 1, "0" * 64, began=clock[0] - 2)
+            return await page_of(tmp_path)
+
+    (row,), facts = data(asyncio.run(main()))
+    (bar,) = facts["timeline"]["bars"]
+    assert bar[7:] == [None, None]
+    assert facts["timeline"]["spells"] == [[0.0, 0.0]]
+    assert row["download"] == 2.0
 
 
 def test_many_rows_are_left_out_and_counted(
@@ -182,8 +259,6 @@ def test_a_batch_that_has_not_begun_has_a_page(tmp_path: Path) -> None:
     """No jobs, no times, no division by nothing."""
 
     async def main() -> Path:
-        from tests.batch.ledgers import opened, plan
-
         async with await opened(tmp_path) as ledger:
             await plan(ledger, "ab")
             return await page_of(tmp_path)  # while the ledger is open for writing

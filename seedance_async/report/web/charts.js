@@ -61,30 +61,45 @@ const levelPaths = ({ parts, scale }, levels, most, height) =>
     return svg("polygon", { points: `${x.toFixed(1)},${height} ${points.join(" ")} ${right},${height}`, class: "level" });
   });
 
-const barWords = ([place, state, , start, accepted, end]) => {
+/** Return what a bar tells of its job; a time that is not known is null. */
+const stationsOf = ([place, state, lane, start, accepted, began, end, asked, there]) => ({ place, state, lane, start, accepted, began, end, asked, there });
+
+const barWords = (bar) => {
+  const { place, state, start, accepted, began, end, asked, there } = stationsOf(bar);
   const row = rows[place];
   const prompt = row === undefined ? "" : `\n${row.prompt.slice(0, 120)}`;
   const begun = at(exactClock, facts.timeline.start + start);
-  return `${row?.key ?? "A row that the page leaves out"} · ${wordOf(state)}${prompt}\n${begun}, accepted after ${took(accepted - start)}, then ${took(end - accepted)}`;
+  const parts = [
+    `${begun}, accepted after ${took(accepted - start)}`,
+    began === null ? `queue and run ${took(end - accepted)}` : `queue ${took(began - accepted)}, run until its end was known ${took(end - began)}`,
+    there === null ? null : `download ${took(there - asked)}`,
+  ];
+  return `${row?.key ?? "A row that the page leaves out"} · ${wordOf(state)}${prompt}\n${parts.filter(Boolean).join("\n")}`;
 };
 
 const timelineBars = ({ place }, bars, thick) =>
   bars.flatMap((bar, index) => {
-    const [, state, lane, start, accepted, end] = bar;
-    const [x, middle, right] = [place(start), place(accepted), place(end)];
+    const { state, lane, start, accepted, began, end, asked, there } = stationsOf(bar);
+    const tone = `tone-${toneOf(state === "succeeded" ? "downloaded" : state)}`;
     const y = lane * thick;
     const high = Math.max(1, thick - (thick > 4 ? 1.5 : 0.4));
-    const sent = middle - x < 0.5 ? null : svg("rect", { x, y, width: Math.max(0.4, middle - x), height: high, class: "sent", "data-bar": index });
-    const ran = svg("rect", {
-      x: middle,
-      y,
-      width: Math.max(0.8, right - middle - 0.6),
-      height: high,
-      rx: Math.min(2, high / 3),
-      class: `job tone-${toneOf(state === "succeeded" ? "downloaded" : state)}`,
-      "data-bar": index,
-    });
-    return sent === null ? [ran] : [sent, ran];
+    const part = (from, to, what, least = 0.4, share = 1) =>
+      svg("rect", {
+        x: place(from),
+        y: y + (high * (1 - share)) / 2,
+        width: Math.max(least, place(to) - place(from)),
+        height: high * share,
+        class: what,
+        "data-bar": index,
+      });
+    const seen = (from, to) => from !== null && to !== null && place(to) - place(from) >= 0.5;
+    return [
+      seen(start, accepted) ? part(start, accepted, "sent") : null,
+      seen(accepted, began) ? part(accepted, began, `queue ${tone}`) : null,
+      part(began ?? accepted, end, `job ${began === null ? "whole " : ""}${tone}`, 0.8),
+      seen(end, asked) ? part(end, asked, "waited", 0.4, 0.1) : null,
+      there === null ? null : part(asked, there, "download", 0.8, 0.5),
+    ].filter(Boolean);
   });
 
 const drawTimeline = (holder) => {
@@ -93,7 +108,7 @@ const drawTimeline = (holder) => {
   const scale = timeScale(spells, room);
   const most = Math.max(1, ...levels.flat());
   const CURVE = 64;
-  const used = Math.max(...bars.map(([, , lane]) => lane)) + 1;
+  const used = Math.max(...bars.map((bar) => stationsOf(bar).lane)) + 1;
   const thick = Math.min(16, Math.max(3, 420 / used));
   const high = used * thick;
   const curve = svg(
@@ -121,13 +136,34 @@ const drawTimeline = (holder) => {
   holder.replaceChildren(curve, chart);
 };
 
+/** What the parts of a bar mean; only those that occur. */
+const timelineLegend = ({ bars }) => {
+  const found = bars.map(stationsOf);
+  const parts = [
+    ["sent", "submission", true],
+    ["queue", "queue", found.some(({ began }) => began !== null)],
+    ["job", "run", found.some(({ began }) => began !== null)],
+    ["job whole", "queue and run, not told apart", found.some(({ began }) => began === null)],
+    ["download", "download", found.some(({ there }) => there !== null)],
+  ];
+  return el(
+    "ul",
+    { class: "parts", "aria-label": "Parts of a bar" },
+    parts
+      .filter(([, , occurs]) => occurs)
+      .map(([kind, word]) =>
+        el("li", {}, svg("svg", { width: 22, height: 10, "aria-hidden": "true" }, svg("rect", { width: 22, y: kind === "download" ? 2.5 : 0, height: kind === "download" ? 5 : 10, class: `${kind} tone-good` })), word),
+      ),
+  );
+};
+
 const timelineNote = ({ every, jobs, spells }) =>
   [
-    "Each bar is a job: its beginning in grey is the submission, the rest queue and run, in its colour of state.",
+    "Each bar is a job, in its colour of state. Its run begins when a poll first saw it in progress, up to a poll late, and ends when its end was known.",
     every > 1 ? `Of ${many(jobs, "job")} one in ${number.format(every)} is drawn; the curve counts all.` : null,
     spells.length > 1 ? `Quiet times between ${number.format(spells.length)} spells of work are cut out.` : null,
     "A job that is not over is drawn until the last news, one that timed out until its acceptance.",
-    "The ledger does not know where the queue ended and the run began, nor how long downloads took.",
+    "A download that came more than two minutes after the end is left out.",
   ]
     .filter(Boolean)
     .join(" ");
@@ -146,7 +182,7 @@ const distribution = ({ edges, groups }) => {
       svg("line", { x1: (spread.p50 / last) * 100, x2: (spread.p50 / last) * 100, y1: 0, y2: 30, class: "median" }),
     );
   };
-  const head = ["Model", "Resolution", "Jobs", `0 to ${took(last)}`, "Median", "90%", "99%", "Longest"];
+  const head = ["Model", "Resolution", "Time", "Videos", `0 to ${took(last)}`, "Median", "95%", "99%", "Longest"];
   return el(
     "div",
     { class: "scrolls", tabindex: "0", role: "region", "aria-label": "Run times by model and resolution" },
@@ -163,15 +199,25 @@ const distribution = ({ edges, groups }) => {
             {},
             foreign("th", group.model, { scope: "row" }),
             foreign("td", group.resolution || "–"),
+            el("td", {}, group.whole ? "queue and run" : "run"),
             el("td", { class: "n" }, number.format(group.spread.count)),
             el("td", { class: "wide-cell" }, histogram(group)),
-            ["p50", "p90", "p99", "most"].map((name) => el("td", { class: "n" }, took(group.spread[name]))),
+            ["p50", "p95", "p99", "most"].map((name) => el("td", { class: "n" }, took(group.spread[name]))),
           ),
         ),
       ),
     ),
   );
 };
+
+const runsNote = ({ groups }) =>
+  [
+    "Of jobs that brought a video; the line marks the median.",
+    groups.some(({ whole }) => !whole) ? "A run is from the poll that first saw it in progress to the end that the service tells." : null,
+    groups.some(({ whole }) => whole) ? "Where one of the two is not known, a line of its own tells queue and run together: from acceptance until the end was known." : null,
+  ]
+    .filter(Boolean)
+    .join(" ");
 
 const showCharts = () => {
   const { timeline, runs } = facts;
@@ -182,6 +228,7 @@ const showCharts = () => {
   const holder = el("div", { class: "timeline" });
   byId("charts").append(
     el("h3", {}, "Timeline"),
+    timelineLegend(timeline),
     holder,
     el("p", { class: "quiet" }, timelineNote(timeline)),
   );
@@ -193,8 +240,8 @@ const showCharts = () => {
   }).observe(holder);
   if (runs.groups.length === 0) return;
   byId("charts").append(
-    el("h3", {}, "Queue and run by model and resolution"),
+    el("h3", {}, "Run times by model and resolution"),
     distribution(runs),
-    el("p", { class: "quiet" }, "Of jobs that brought a video: from acceptance until the end was known. The line marks the median."),
+    el("p", { class: "quiet" }, runsNote(runs)),
   );
 };

@@ -16,12 +16,18 @@ const asked = (row) =>
   );
 
 const moments = (row) => {
+  const lasted = (word, seconds) => (seconds === undefined ? [] : term(word, took(seconds)));
   const shown = (word, seconds) => (seconds === undefined ? [] : term(word, at(moment, seconds)));
   return [
     ...shown("Submitted", row.submitted),
     ...shown("Accepted", row.accepted),
     ...shown("End known", row.finished),
-    ...(row.ran === undefined ? [] : term("Queue and run", took(row.ran))),
+    ...lasted("Queue and run", row.run === undefined ? row.ran : undefined),
+    ...lasted("Queue", row.queue),
+    ...lasted("Run", row.run),
+    ...lasted("Lateness", row.late),
+    ...lasted("Download", row.download),
+    ...(row.polls === undefined ? [] : term("Polls", String(row.polls))),
   ];
 };
 

@@ -84,7 +84,7 @@ const showHead = () => {
   const running = ["submitted", "submitting", "planned"].some((state) => facts.summary.states[state]);
   byId("footer").append(
     running ? el("p", {}, "This is how it stood then. To see more: ", commandLine(`seedance-async report ${shellWord(facts.folder)}`)) : "",
-    el("p", {}, "Rows and times come from ledger.sqlite. It does not know the time in the queue, the time of downloads, the polls of a job or how late its end became known, so none of these is shown."),
+    el("p", {}, "Rows and times come from ledger.sqlite. Lateness is the time from the end that the service tells until it was known here; where the two clocks do not agree, it is not known. Polls, and the moment a run began, are known of jobs that one run followed from their submission on."),
     el("p", {}, "Marks stay in this browser. Saved lists go to ", el("code", {}, "batch … --only @FILE"), ", with ", el("code", {}, "--retry failed"), " for another attempt of those that failed."),
     el("p", {}, `seedance-async ${facts.version}`),
   );

@@ -13,6 +13,12 @@ const moneyTile = ({ settled, reserved, unpriced, unestimated, compared, compare
   return tile(facts.simulated ? "Settled (simulated)" : "Settled", usd(settled), ...known);
 };
 
+/** How long a part of the jobs took, and of how many that is known. */
+const partTile = (word, spread, known) =>
+  spread === null
+    ? tile(word, "–", known(0))
+    : tile(word, took(spread.p50), `95% within ${took(spread.p95)}, longest ${took(spread.most)}`, known(spread.count));
+
 const tiles = (sums) => {
   const found = [
     tile("Videos", number.format(sums.videos), `of ${many(sums.rows, "row")}`, sums.bytes > 0 ? `${size(sums.bytes)} on disk` : null),
@@ -40,21 +46,23 @@ const tiles = (sums) => {
       ),
     );
   }
-  if (sums.run !== null) {
-    found.push(
-      tile(
-        "Queue and run, median",
-        took(sums.run.p50),
-        `90% within ${took(sums.run.p90)}, longest ${took(sums.run.most)}`,
-        sums.answer ? `accepted after ${took(sums.answer.p50)}` : null,
-      ),
-    );
-  }
+  const ended = (count) => `known for ${number.format(count)} of ${many(sums.over, "job")} that ended`;
+  const made = (count) => `known for ${number.format(count)} of ${many(sums.ran, "video")}`;
+  found.push(partTile("Queue, median", sums.queue, ended), partTile("Run, median", sums.run, made));
+  if (sums.whole !== null && (sums.run?.count ?? 0) < sums.ran) found.push(partTile("Queue and run, median", sums.whole, made));
   found.push(
+    partTile("Lateness, median", sums.late, ended),
+    tile(
+      "Requests a job",
+      sums.polled > 0 ? few(1 + sums.polls / sums.polled) : "–",
+      sums.polled > 0 ? `its submission and ${few(sums.polls / sums.polled)} polls on average` : "not known",
+      ended(sums.polled),
+    ),
     tile(
       "Submissions a row",
       (sums.attempts / Math.max(1, sums.tried)).toFixed(2),
       `${many(sums.attempts, "submission")} for ${many(sums.tried, "row")}`,
+      sums.answer ? `half accepted within ${took(sums.answer.p50)}` : null,
     ),
   );
   return found;
