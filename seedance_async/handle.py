@@ -60,6 +60,8 @@ class Job:
         tag: The name under which the journal knows it.
     """
 
+    __slots__ = ("__weakref__", "_progress", "_tracking", "model_id", "request_id", "tag")
+
     def __init__(
         self,
         request_id: str,

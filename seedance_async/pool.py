@@ -23,6 +23,8 @@ def admissible(
 class Slot:
     """Room for one generation: first for its POST, then for its tracking; given back once."""
 
+    __slots__ = ("_open", "_pool", "_tracked")
+
     def __init__(self, pool: Pool, *, tracked: bool) -> None:
         self._pool = pool
         self._tracked = tracked

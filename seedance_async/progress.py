@@ -21,6 +21,18 @@ class Progress:
         polls: How many polls were begun.
     """
 
+    __slots__ = (
+        "_poll_asked",
+        "_poll_soon",
+        "_polls_answered",
+        "_watchers",
+        "error",
+        "over",
+        "polls",
+        "position_watchers",
+        "state",
+    )
+
     def __init__(self) -> None:
         self.state: State | None = None
         self.error: SeedanceError | None = None
@@ -29,7 +41,7 @@ class Progress:
         self.polls = 0
         self._polls_answered = 0
         self._poll_asked = 0
-        self._watchers: set[asyncio.Future[None]] = set()
+        self._watchers: list[asyncio.Future[None]] = []  # one, nearly always
         self._poll_soon: asyncio.Future[None] | None = None
 
     @property
@@ -100,11 +112,11 @@ class Progress:
     async def next_change(self) -> None:
         """Wait until anything above changes."""
         watcher: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._watchers.add(watcher)
+        self._watchers.append(watcher)
         try:
             await watcher
         finally:
-            self._watchers.discard(watcher)
+            self._watchers.remove(watcher)
 
     def _wake_watchers(self) -> None:
         for watcher in self._watchers:
