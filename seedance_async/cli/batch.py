@@ -260,7 +260,7 @@ def _invalid(error: "InvalidManifestError", order: "Order") -> CommandError:
 
 def _end_early(order: "Order", code: int) -> int:
     tell(
-        f"nothing was submitted. `{order.command.again()}` goes on",
+        f"nothing was submitted. `{order.command.same()}` goes on",
         label="interrupted",
         style="yellow",
     )

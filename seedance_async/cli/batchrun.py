@@ -300,7 +300,7 @@ class BatchRun:
                 view,
                 self._board,
                 folder=str(order.folder),
-                again=order.command.again(),
+                again=order.command.again(keep="--retry-downloads"),
                 simulated=order.base_url is None,
             )
             return await watch.follow(interrupts)

@@ -35,10 +35,15 @@ class CommandLine:
     arguments: tuple[str, ...]
     in_full: tuple[str, ...] | None = None
 
-    def again(self, *more: str) -> str:
+    def same(self) -> str:
+        """Return the very command, for when nothing of it was done."""
+        return _line(self.arguments)
+
+    def again(self, *more: str, keep: str = "") -> str:
         """Return the command that goes on: the same, but for what asks for new attempts.
 
         With `--only` in `more`, those rows take the place of the rows that were chosen before.
+        What `keep` names stays nevertheless.
         """
         given = self.arguments if self.in_full is None or not more else self.in_full
         left_out = (*_NOT_AGAIN, *(_CHOICE if "--only" in more else ()))
@@ -46,12 +51,16 @@ class CommandLine:
         waiting = iter(given)
         for word in waiting:
             flag, is_joined, _ = word.partition("=")
-            if flag not in left_out:
+            if flag not in left_out or flag == keep:
                 kept.append(word)
             elif flag in _WITH_VALUE and not is_joined:
                 next(waiting, None)
-        rows = " < ROWS.jsonl" if "-" in kept else ""
-        return shlex.join(["seedance-async", *kept, *more]) + rows
+        return _line([*kept, *more])
+
+
+def _line(arguments: Sequence[str]) -> str:
+    rows = " < ROWS.jsonl" if "-" in arguments else ""
+    return shlex.join(["seedance-async", *arguments]) + rows
 
 
 def summary_lines(

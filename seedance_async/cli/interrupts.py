@@ -130,4 +130,6 @@ class Unwelcome(Takeover):
     def _take(self, number: int, frame: FrameType | None) -> None:
         del frame
         self.code = 128 + number
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts `command &`
+            raise KeyboardInterrupt
         signal.raise_signal(signal.SIGINT)

@@ -12,7 +12,9 @@ import pytest
 from seedance_async.batch.runner import Wishes
 from seedance_async.cli.app import run
 from seedance_async.cli.batchrun import BatchRun
+from seedance_async.cli.batchsummary import CommandLine
 from seedance_async.cli.dropped import Dropped
+from seedance_async.cli.interrupts import Unwelcome
 from seedance_async.cli.spending import ask
 from seedance_async.simulator import Simulator
 from seedance_async.testing import SimulatorServer, running_simulator
@@ -121,3 +123,26 @@ def test_a_dropped_interrupt_is_not_followed_by_a_question(monkeypatch: pytest.M
         with pytest.raises(KeyboardInterrupt):
             ask("This is paid.")
         ask("This is paid.")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="its shells ignore no signal")
+def test_where_a_shell_ignores_interrupts_the_others_are_heeded_still() -> None:
+    """`command &` in a script starts with SIGINT ignored; its `kill` must not be lost."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with Unwelcome() as unwelcome, pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert unwelcome.code == 128 + signal.SIGTERM
+
+
+def test_a_command_that_did_nothing_is_offered_as_it_was_given() -> None:
+    """Without `--dry-run` it would pay, and without `--retry` it would do nothing."""
+    given = CommandLine(("batch", "-", "--dry-run", "--retry", "failed", "--retry-downloads"))
+    assert given.same() == (
+        "seedance-async batch - --dry-run --retry failed --retry-downloads < ROWS.jsonl"
+    )
+    assert given.again() == "seedance-async batch - < ROWS.jsonl"
+    kept = given.again(keep="--retry-downloads")
+    assert kept == "seedance-async batch - --retry-downloads < ROWS.jsonl"
