@@ -35,6 +35,12 @@ class CommandLine:
     arguments: tuple[str, ...]
     in_full: tuple[str, ...] | None = None
 
+    def simulated(self) -> CommandLine:
+        """Return the command for a ledger of the simulator, which no other service goes on with."""
+        if self.arguments[0] != "batch" or "--simulate" in self.arguments:
+            return self
+        return attrs.evolve(self, arguments=(*self.arguments, "--simulate"))
+
     def same(self) -> str:
         """Return the very command, for when nothing of it was done."""
         return _line(self.arguments)

@@ -74,8 +74,10 @@ async def leave_page(folder: Path, command: CommandLine) -> Path | None:
 
 
 async def _write(folder: Path, command: CommandLine, to: Path | None) -> Path:
-    from seedance_async.batch.ledger import Ledger
+    from seedance_async.batch.ledger import SIMULATOR, Ledger
     from seedance_async.report import write_page
 
     async with await Ledger.read(folder) as reader:
+        if reader.info.origin == SIMULATOR:
+            command = command.simulated()
         return await write_page(reader, folder, again=command.again, to=to)

@@ -34,7 +34,7 @@ def test_it_writes_the_page_and_prints_its_path(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out == "run/report.html\n"
     text = Path("run/report.html").read_text("utf-8")
     assert "seedance-async resolve run a --not-billed" in text
-    assert "seedance-async batch MANIFEST --out run" in text
+    assert "seedance-async batch MANIFEST --out run --simulate" in text
 
 
 def test_the_page_may_go_elsewhere_and_be_opened(
