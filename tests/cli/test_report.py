@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ def test_it_writes_the_page_and_prints_its_path(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out == "run/report.html\n"
     text = Path("run/report.html").read_text("utf-8")
     assert "seedance-async resolve run a --not-billed" in text
-    assert "seedance-async batch MANIFEST --out run --simulate" in text
+    assert "seedance-async batch MANIFEST --out run" in text
 
 
 def test_the_page_may_go_elsewhere_and_be_opened(
@@ -73,6 +74,27 @@ def test_a_batch_leaves_a_page_and_names_it(capsys: pytest.CaptureFixture[str]) 
     assert batch() == 0
     assert "    page: run/report.html" in capsys.readouterr().err.splitlines()
     assert Path("run/report.html").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(("simulated", "more"), [(True, " --simulate"), (False, "")])
+def test_the_commands_of_a_simulated_batch_simulate(
+    simulated: bool, more: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any other would be refused: its ledger belongs to the simulator."""
+    told = []
+
+    async def write_page(_reader: object, folder: Path, *, again: Any, to: object) -> Path:
+        told.append(again("--retry", "failed"))
+        return folder
+
+    if simulated:
+        write()
+        assert batch("--no-report") == 0
+    else:
+        leave(Path("run"), doubts="a")
+    monkeypatch.setattr("seedance_async.report.write_page", write_page)
+    assert run(["report", "run"]) == 0
+    assert told == [f"seedance-async batch MANIFEST --out run{more} --retry failed"]
 
 
 def test_without_a_page_on_request(capsys: pytest.CaptureFixture[str]) -> None:
