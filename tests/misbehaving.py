@@ -197,7 +197,7 @@ def live(main: Callable[[], Coroutine[object, object, None]]) -> None:
 
 def tls_contexts() -> tuple[ssl_module.SSLContext, ssl_module.SSLContext]:
     """Return the contexts of a server on loopback and of a client that trusts it."""
-    certificate = Path(__file__).parent / "samples" / "localhost.pem"
+    certificate = Path(__file__).parent / "localhost.pem"
     serving = ssl_module.SSLContext(ssl_module.PROTOCOL_TLS_SERVER)
     serving.load_cert_chain(certificate)
     return serving, ssl_module.create_default_context(cafile=str(certificate))
