@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import shlex
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
@@ -24,6 +23,7 @@ from seedance_async.batch.entries import RowEntry, RowProblem
 from seedance_async.batch.reading import LedgerReader
 from seedance_async.budget import to_usd
 from seedance_async.errors import LedgerError
+from seedance_async.shell import quoted
 from seedance_async.supervisor import in_thread
 
 __all__ = [
@@ -80,7 +80,7 @@ async def write_results(reader: LedgerReader, folder: Path) -> ResultCounts:
             counts[result["state"]] += 1
             yield result
 
-    command = f"`seedance-async results {shlex.quote(str(folder))}`"
+    command = f"`seedance-async results {quoted(folder)}`"
     await write_lines(path, counted(), then=f"the ledger has it all, so {command} writes it anew")
     rows = {state: counts[state.value] for state in RowState}
     return ResultCounts(path, rows, counts[INVALID])

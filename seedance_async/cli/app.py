@@ -18,6 +18,7 @@ from typing import Final
 from cyclopts import App, CycloptsError, Parameter
 
 from seedance_async.__about__ import __version__
+from seedance_async.cli.commandline import GIVEN
 from seedance_async.cli.exits import CommandError, Exit, exit_code, hint
 from seedance_async.cli.terminal import help_console, tell
 from seedance_async.credentials import TOKEN_VARIABLES, CredentialsWarning, find_token
@@ -88,6 +89,7 @@ def run(arguments: Sequence[str], *, loaded: Callable[[], object] = lambda: None
 
 def _run(arguments: Sequence[str], loaded: Callable[[], object]) -> int:
     chosen = next((word for word in arguments if word in COMMANDS), None)
+    given = GIVEN.set(tuple(arguments))
     try:
         _load(chosen)
         loaded()
@@ -114,6 +116,8 @@ def _run(arguments: Sequence[str], loaded: Callable[[], object]) -> int:
         return _fail(f"the output cannot be written: {error.strerror}", Exit.UNWRITABLE)
     except Exception as error:  # noqa: BLE001  the last line of defence says how to report
         return _fail_by_bug(error)
+    finally:
+        GIVEN.reset(given)
     return code if isinstance(code, int) else Exit.OK
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -107,7 +106,7 @@ def batch(
     else:
         base_url = find_base_url()
     from seedance_async.cli.batchrun import Order
-    from seedance_async.cli.batchsummary import CommandLine
+    from seedance_async.cli.commandline import CommandLine
 
     order = Order(
         manifest=manifest,
@@ -121,7 +120,7 @@ def batch(
         bounds=bounds,
         prices=prices,
         downloading=downloading,
-        command=CommandLine(tuple(sys.argv[1:])),
+        command=CommandLine.called(),
         only=only,
         page=ending.report,
     )

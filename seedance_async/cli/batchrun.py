@@ -24,8 +24,8 @@ from seedance_async.cli.batchboard import Board
 from seedance_async.cli.batchflags import Choice, Downloading, Pace, split
 from seedance_async.cli.batchimages import look_at_images
 from seedance_async.cli.batchplan import Outlook, take_stock
-from seedance_async.cli.batchsummary import CommandLine
 from seedance_async.cli.batchview import BatchView
+from seedance_async.cli.commandline import CommandLine
 from seedance_async.cli.connection import (
     Service,
     embed_simulator,

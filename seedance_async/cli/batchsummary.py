@@ -2,71 +2,20 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import attrs
 
 from seedance_async.batch.edges import RowState
 from seedance_async.batch.report import BatchReport
 from seedance_async.batch.stops import StopReason
 from seedance_async.budget import to_usd
 from seedance_async.cli.batchexit import goes_on
+from seedance_async.cli.commandline import CommandLine
 from seedance_async.cli.words import usd
+from seedance_async.shell import quoted
 
-__all__ = ["CommandLine", "next_steps", "summary_json", "summary_lines", "troubles"]
-
-_NOT_AGAIN = ("--retry", "--retry-downloads", "--dry-run")
-_CHOICE = ("--only", "--limit")
-_WITH_VALUE = ("--retry", *_CHOICE)
-
-
-@attrs.frozen
-class CommandLine:
-    """The command as it was called.
-
-    Attributes:
-        arguments: What was given, without the program's name.
-        in_full: The `batch` that it stands for, where it is another command; it takes more flags.
-    """
-
-    arguments: tuple[str, ...]
-    in_full: tuple[str, ...] | None = None
-
-    def simulated(self) -> CommandLine:
-        """Return the command for a ledger of the simulator, which no other service goes on with."""
-        if self.arguments[0] != "batch" or "--simulate" in self.arguments:
-            return self
-        return attrs.evolve(self, arguments=(*self.arguments, "--simulate"))
-
-    def same(self) -> str:
-        """Return the very command, for when nothing of it was done."""
-        return _line(self.arguments)
-
-    def again(self, *more: str, keep: str = "") -> str:
-        """Return the command that goes on: the same, but for what asks for new attempts.
-
-        With `--only` in `more`, those rows take the place of the rows that were chosen before.
-        What `keep` names stays nevertheless.
-        """
-        given = self.arguments if self.in_full is None or not more else self.in_full
-        left_out = (*_NOT_AGAIN, *(_CHOICE if "--only" in more else ()))
-        kept: list[str] = []
-        waiting = iter(given)
-        for word in waiting:
-            flag, is_joined, _ = word.partition("=")
-            if flag not in left_out or flag == keep:
-                kept.append(word)
-            elif flag in _WITH_VALUE and not is_joined:
-                next(waiting, None)
-        return _line([*kept, *more])
-
-
-def _line(arguments: Sequence[str]) -> str:
-    rows = " < ROWS.jsonl" if "-" in arguments else ""
-    return shlex.join(["seedance-async", *arguments]) + rows
+__all__ = ["next_steps", "summary_json", "summary_lines", "troubles"]
 
 
 def summary_lines(
@@ -151,7 +100,7 @@ def next_steps(
     if counts[RowState.IN_DOUBT]:
         steps.append(
             f"{counts[RowState.IN_DOUBT]:,} in doubt, perhaps paid for: "
-            f"`seedance-async resolve {shlex.quote(str(folder))}` settles them"
+            f"`seedance-async resolve {quoted(folder)}` settles them"
         )
     steps += _go_on(report, command)
     return steps

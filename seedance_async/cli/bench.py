@@ -1,7 +1,6 @@
 """`bench`: how many generations in flight an account carries."""
 
 import asyncio
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +23,7 @@ from seedance_async.cli.reporting import QUIET, Reporting, check_positive
 from seedance_async.cli.spending import ask
 from seedance_async.cli.terminal import print_json, tell
 from seedance_async.errors import SeedanceError
+from seedance_async.shell import unlike_a_flag
 
 if TYPE_CHECKING:
     from seedance_async.cli.benchrun import BenchRun, Order
@@ -99,13 +99,13 @@ def bench(
             "--live pays for each job: it needs --budget USD, and --out DIR for its ledger"
         )
     plan = work.plan()
-    from seedance_async.cli.batchsummary import CommandLine
     from seedance_async.cli.benchrun import Order
+    from seedance_async.cli.commandline import CommandLine
 
     folder = out or free_folder(Path())
     if folder.exists() and not folder.is_dir():
         raise CommandError(f"{folder} is a file: name a folder with --out", Exit.UNWRITABLE)
-    given = tuple(sys.argv[1:])
+    command = CommandLine.called()
     order = Order(
         plan=plan,
         folder=folder,
@@ -117,7 +117,7 @@ def bench(
         prices=prices,
         patience=patience,
         requests_per_second=requests_per_second,
-        command=CommandLine(given if out else (*given, "--out", str(folder))),
+        command=command if out else command.with_flags("--out", unlike_a_flag(folder)),
     )
     try:
         return _carry_out(order, yes=consent.yes, as_json=reporting.json)

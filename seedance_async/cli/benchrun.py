@@ -19,9 +19,9 @@ from seedance_async.bench.report import BenchmarkReport
 from seedance_async.bench.rounds import BenchmarkPlan, Round
 from seedance_async.budget import Account, Budget, shown, to_micro
 from seedance_async.cli.batchboard import Board
-from seedance_async.cli.batchsummary import CommandLine
 from seedance_async.cli.benchflags import SimulatedService
 from seedance_async.cli.benchview import BenchView
+from seedance_async.cli.commandline import CommandLine
 from seedance_async.cli.connection import embed_simulator, find_service
 from seedance_async.cli.exits import CommandError, Exit
 from seedance_async.cli.interrupts import Interrupts

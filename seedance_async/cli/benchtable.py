@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -15,8 +14,10 @@ from seedance_async.batch.report import BatchReport
 from seedance_async.bench.cells import cells
 from seedance_async.bench.report import BenchmarkReport, report_json
 from seedance_async.cli.batchexit import batch_exit
-from seedance_async.cli.batchsummary import CommandLine, troubles
+from seedance_async.cli.batchsummary import troubles
+from seedance_async.cli.commandline import CommandLine
 from seedance_async.cli.terminal import console, tell
+from seedance_async.shell import quoted
 
 __all__ = ["bench_exit", "bench_json", "next_steps", "show"]
 
@@ -55,7 +56,7 @@ def next_steps(report: BenchmarkReport, folder: Path, command: CommandLine) -> l
     if counts[RowState.IN_DOUBT]:
         steps.append(
             f"{counts[RowState.IN_DOUBT]:,} in doubt, perhaps paid for: "
-            f"`seedance-async resolve {shlex.quote(str(folder))}` settles them"
+            f"`seedance-async resolve {quoted(folder)}` settles them"
         )
     if left := sum(counts[state] for state in _LEFT):
         steps.append(f"{left:,} jobs are not over: `{command.again()}` goes on")

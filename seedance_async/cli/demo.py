@@ -1,6 +1,5 @@
 """`demo`: `batch --simulate` on a packaged manifest of forty generations of all three models."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +10,7 @@ from seedance_async.cli.batchflags import ALL_ROWS, ALL_VIDEOS, Pace
 from seedance_async.cli.patience import USUAL
 from seedance_async.cli.prices import UNBOUNDED
 from seedance_async.cli.reporting import QUIET, Reporting, check_positive
+from seedance_async.shell import unlike_a_flag
 
 __all__ = ["demo"]
 
@@ -47,7 +47,7 @@ def demo(
     check_positive("--speed", speed)
     check_places(str(_MANIFEST), out)
     from seedance_async.cli.batchrun import Order
-    from seedance_async.cli.batchsummary import CommandLine
+    from seedance_async.cli.commandline import CommandLine
 
     order = Order(
         manifest=str(_MANIFEST),
@@ -61,13 +61,13 @@ def demo(
         bounds=UNBOUNDED,
         prices=UNBOUNDED.check(),
         downloading=ALL_VIDEOS,
-        command=CommandLine(tuple(sys.argv[1:]), _in_full(out, speed)),
+        command=CommandLine.called(_in_full(out, speed)),
     )
     return carry_out(order, yes=True, as_json=reporting.json)
 
 
 def _in_full(out: Path, speed: float) -> tuple[str, ...]:
-    flags = {"--speed": f"{speed:g}", "--max-in-flight": str(_POOL), "--out": str(out)}
+    flags = {"--speed": f"{speed:g}", "--max-in-flight": str(_POOL), "--out": unlike_a_flag(out)}
     return (
         "batch",
         str(_MANIFEST),

@@ -22,6 +22,8 @@ from seedance_async.cli.terminal import tell
 from seedance_async.cli.words import usd
 from seedance_async.errors import LedgerError
 from seedance_async.models import find_model
+from seedance_async.report.remedies import can_be_named
+from seedance_async.shell import quoted
 
 __all__ = ["Listing", "as_json", "look", "number_of_rows", "say_what_next", "show"]
 
@@ -159,11 +161,12 @@ def say_what_next(folder: Path, listing: Listing) -> None:
     without = f"; {unknown} without an estimate" if unknown else ""
     rows, reserved = number_of_rows(len(listing.doubts)), usd(to_usd(listing.reserved))
     tell(f"{rows} in doubt: {reserved} stay reserved for what may be billed{without}")
-    command = f"seedance-async resolve {shlex.quote(str(folder))}"
+    command = f"seedance-async resolve {quoted(folder)}"
     if listing.simulated:
         tell(f"The simulator ended with its process: `{command} --all --not-billed` settles them")
     else:
-        key = shlex.quote(listing.doubts[0].key) if len(listing.doubts) == 1 else "KEY"
+        keys = [doubt.key for doubt in listing.doubts]
+        key = shlex.quote(keys[0]) if len(keys) == 1 and can_be_named(keys[0]) else "KEY"
         tell(
             f"Look for each among your generations on RunComfy's site, by time and prompt.\n"
             f"  It is there:     {command} {key} --request-id ID\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 from collections.abc import Iterable
 from contextlib import nullcontext
 from datetime import datetime
@@ -22,6 +21,7 @@ from seedance_async.handle import Job, error_of
 from seedance_async.jobs import CancelResult, InQueue, Outcome, Output, Succeeded
 from seedance_async.models import Request, Shape, shape
 from seedance_async.session import Session
+from seedance_async.shell import quoted
 
 __all__ = ["Errand"]
 
@@ -161,7 +161,7 @@ class Errand:
             assert self._downloaded is not None
             await self._journal.downloaded(self._downloaded.size, self._downloaded.sha256)
         except DownloadError as error:
-            target = "" if self._file.path else f" -o {shlex.quote(str(self._path))}"
+            target = "" if self._file.path else f" -o {quoted(self._path)}"
             self._error(
                 f"the video was generated, but not downloaded: {error}. It stands at "
                 f"{video.video_url}; `{self._file.command}{target}` downloads it without paying "

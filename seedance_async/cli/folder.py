@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seedance_async.cli.exits import CommandError
+from seedance_async.shell import quoted
 
 if TYPE_CHECKING:
     from seedance_async.cli.connection import Service
@@ -49,4 +49,4 @@ def check_origin(folder: Path, origin: str, service: Service) -> None:
 
 def next_command(folder: Path) -> str:
     """Return how to call the batch that goes on; its manifest is not known."""
-    return f"the same batch command (`seedance-async batch ... --out {shlex.quote(str(folder))}`)"
+    return f"the same batch command (`seedance-async batch ... --out {quoted(folder)}`)"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ import attrs
 
 from seedance_async.cli.exits import CommandError, Exit
 from seedance_async.errors import LedgerError
+from seedance_async.shell import quoted
 
 __all__ = [
     "SIMULATOR",
@@ -104,7 +104,7 @@ class JobFile:
     @property
     def command(self) -> str:
         """The command that comes back to this generation."""
-        target = self.record.request_id or "" if self.path is None else shlex.quote(str(self.path))
+        target = self.record.request_id or "" if self.path is None else quoted(self.path)
         return f"seedance-async wait {target}"
 
     @property
@@ -113,7 +113,7 @@ class JobFile:
         video = self.video or Path("FILE")
         return (
             f"Look among your generations on RunComfy's site. If it is there, `seedance-async wait "
-            f"REQUEST_ID -o {shlex.quote(str(video))}` takes it over; if it is not, the same "
+            f"REQUEST_ID -o {quoted(video)}` takes it over; if it is not, the same "
             f"`generate` with --again submits it anew."
         )
 

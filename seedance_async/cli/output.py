@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 
 from seedance_async.cli.exits import CommandError, Exit
 from seedance_async.cli.jobfile import JobFile, JobRecord, draft_of, job_file_of, read_record
+from seedance_async.shell import quoted
 
 __all__ = ["check_name", "check_writable", "claim_output"]
 
@@ -88,6 +88,6 @@ def _refusal(place: Path, record: JobRecord) -> str:
     job = f" (job {record.request_id})" if record.request_id else ""
     return (
         f"{place} says that {_WHY[record.state]}{job}. Nothing was sent. "
-        f"`seedance-async wait {shlex.quote(str(place))}` goes on with it; --again pays for "
+        f"`seedance-async wait {quoted(place)}` goes on with it; --again pays for "
         f"another one and keeps the record of this one"
     )

@@ -15,9 +15,10 @@ from seedance_async.cli.folder import check_folder
 from seedance_async.cli.reporting import QUIET, Reporting
 from seedance_async.cli.terminal import print_json, tell
 from seedance_async.errors import SeedanceError
+from seedance_async.shell import unlike_a_flag
 
 if TYPE_CHECKING:
-    from seedance_async.cli.batchsummary import CommandLine
+    from seedance_async.cli.commandline import CommandLine
 
 __all__ = ["leave_page", "report"]
 
@@ -47,9 +48,9 @@ def report(
     check_folder(folder)
     if out is not None and not out.absolute().parent.is_dir():
         raise CommandError(f"there is no folder {out.absolute().parent} for --out", Exit.UNWRITABLE)
-    from seedance_async.cli.batchsummary import CommandLine
+    from seedance_async.cli.commandline import CommandLine
 
-    command = CommandLine(("batch", "MANIFEST", "--out", str(folder)))
+    command = CommandLine(("batch", "MANIFEST", "--out", unlike_a_flag(folder)))
     page = asyncio.run(_write(folder, command, out))
     if reporting.json:
         print_json({"report": str(page)})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +14,7 @@ from seedance_async.cli.folder import check_folder, next_command
 from seedance_async.cli.reporting import QUIET, Reporting
 from seedance_async.cli.terminal import print_json, tell
 from seedance_async.cli.words import usd
+from seedance_async.shell import quoted
 
 if TYPE_CHECKING:
     from seedance_async.batch.entries import Money
@@ -87,7 +87,7 @@ def _of(number: int, which: str) -> str:
 
 def _say_what_next(folder: Path, counts: dict[str, int]) -> None:
     if counts["in_doubt"]:
-        command = f"seedance-async resolve {shlex.quote(str(folder))}"
+        command = f"seedance-async resolve {quoted(folder)}"
         tell(f"{counts['in_doubt']} in doubt: `{command}` tells of them")
     left = sum(counts[state] for state in ("planned", "submitted", "timed_out", "succeeded"))
     if left:

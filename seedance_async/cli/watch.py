@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 from collections.abc import Coroutine
 from typing import Any, Final, Generic, Protocol, TypeVar
 
@@ -13,6 +12,7 @@ from seedance_async.batch.edges import RowState
 from seedance_async.cli.batchboard import Board
 from seedance_async.cli.batchview import View
 from seedance_async.cli.interrupts import Interrupts
+from seedance_async.shell import quoted
 
 __all__ = ["Watch"]
 
@@ -95,7 +95,7 @@ class Watch(Generic[R]):
 
     def _last_words(self) -> str:
         sending = self.view.glance().counts[RowState.SUBMITTING]
-        resolve = f"`seedance-async resolve {shlex.quote(self.folder)}`"
+        resolve = f"`seedance-async resolve {quoted(self.folder)}`"
         doubt = (
             f" {sending} POSTs were under way and are in doubt: {resolve}."
             if sending and not self.simulated

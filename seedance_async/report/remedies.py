@@ -9,6 +9,7 @@ from typing import TypeAlias
 import attrs
 
 from seedance_async.batch.edges import RowState
+from seedance_async.shell import quoted
 
 __all__ = ["Again", "Remedy", "can_be_named", "remedies", "settles"]
 
@@ -70,7 +71,7 @@ def remedies(
         simulated: Whether its jobs died with an embedded simulator.
     """
     only = ("--only", key) if can_be_named(key) else ()
-    resolve = f"seedance-async resolve {shlex.quote(folder)}"
+    resolve = f"seedance-async resolve {quoted(folder)}"
     paid = "for another attempt" if simulated else "for another attempt, which is paid"
     match state:
         case RowState.FAILED | RowState.CANCELLED:

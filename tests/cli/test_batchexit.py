@@ -12,7 +12,8 @@ from seedance_async.batch.entries import Money
 from seedance_async.batch.report import BatchReport
 from seedance_async.batch.stops import Stop, StopReason
 from seedance_async.cli.batchexit import batch_exit
-from seedance_async.cli.batchsummary import CommandLine, next_steps, summary_lines, troubles
+from seedance_async.cli.batchsummary import next_steps, summary_lines, troubles
+from seedance_async.cli.commandline import CommandLine
 from seedance_async.jobs import ErrorInfo
 
 STATES = {state.value for state in RowState}
@@ -107,30 +108,6 @@ def test_the_last_line_says_which_command_goes_on(ended: BatchReport, last: str 
     """Exactly, quoted for a shell, and without a flag that would pay for more attempts."""
     steps = next_steps(ended, DIR, COMMAND, simulated=False)
     assert steps[-1].endswith(last) if last is not None else not steps
-
-
-@pytest.mark.parametrize(
-    ("given", "again"),
-    [
-        (("batch", "a.csv", "--retry=failed", "-o", "d"), "batch a.csv -o d"),
-        (("batch", "a.csv", "--retry-downloads", "-o", "d"), "batch a.csv -o d"),
-        (("batch", "a.csv", "-o", "d", "--retry"), "batch a.csv -o d"),
-        (("batch", "-", "-o", "d"), "batch - -o d < ROWS.jsonl"),
-        (("batch", "it's.csv"), "batch 'it'\"'\"'s.csv'"),
-    ],
-)
-def test_the_same_command(given: tuple[str, ...], again: str) -> None:
-    """Rows on standard input must be given once more."""
-    assert CommandLine(given).again() == f"seedance-async {again}"
-
-
-def test_another_commands_flags_are_spelled_out() -> None:
-    """`demo` has no --retry, so the batch that it stands for is named."""
-    command = CommandLine(("demo",), ("batch", "demo.jsonl", "--simulate"))
-    assert command.again() == "seedance-async demo"
-    steps = next_steps(report(cancelled=1), DIR, command, simulated=True)
-    assert "`seedance-async batch demo.jsonl --simulate --retry cancelled`" in steps[-1]
-    assert "pays" not in steps[-1]
 
 
 def test_the_summary_says_where_all_is() -> None:

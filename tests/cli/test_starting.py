@@ -12,7 +12,6 @@ import pytest
 from seedance_async.batch.runner import Wishes
 from seedance_async.cli.app import run
 from seedance_async.cli.batchrun import BatchRun
-from seedance_async.cli.batchsummary import CommandLine
 from seedance_async.cli.dropped import Dropped
 from seedance_async.cli.interrupts import Unwelcome
 from seedance_async.cli.spending import ask
@@ -135,14 +134,3 @@ def test_where_a_shell_ignores_interrupts_the_others_are_heeded_still() -> None:
     finally:
         signal.signal(signal.SIGINT, before)
     assert unwelcome.code == 128 + signal.SIGTERM
-
-
-def test_a_command_that_did_nothing_is_offered_as_it_was_given() -> None:
-    """Without `--dry-run` it would pay, and without `--retry` it would do nothing."""
-    given = CommandLine(("batch", "-", "--dry-run", "--retry", "failed", "--retry-downloads"))
-    assert given.same() == (
-        "seedance-async batch - --dry-run --retry failed --retry-downloads < ROWS.jsonl"
-    )
-    assert given.again() == "seedance-async batch - < ROWS.jsonl"
-    kept = given.again(keep="--retry-downloads")
-    assert kept == "seedance-async batch - --retry-downloads < ROWS.jsonl"

@@ -7,7 +7,7 @@ import shlex
 import pytest
 
 from seedance_async.batch.edges import RowState
-from seedance_async.cli.batchsummary import CommandLine
+from seedance_async.cli.commandline import CommandLine
 from seedance_async.report.remedies import can_be_named, remedies, settles
 
 COMMAND = CommandLine(("batch", "films.csv", "--out", "my night", "--only", "a,b", "--limit=9"))

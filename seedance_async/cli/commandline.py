@@ -1,0 +1,82 @@
+"""The command as it was called, and the one that goes on after it. Pure but for `called`."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from contextvars import ContextVar
+from typing import Final
+
+import attrs
+
+__all__ = ["GIVEN", "CommandLine"]
+
+GIVEN: Final[ContextVar[tuple[str, ...]]] = ContextVar("given")
+"""The arguments of the command that runs, which need not be those of the process."""
+
+_NOT_AGAIN = ("--retry", "--retry-downloads", "--dry-run")
+_CHOICE = ("--only", "--limit")
+_WITH_VALUE = ("--retry", *_CHOICE)
+
+
+@attrs.frozen
+class CommandLine:
+    """The command as it was called.
+
+    Attributes:
+        arguments: What was given, without the program's name.
+        in_full: The `batch` that it stands for, where it is another command; it takes more flags.
+    """
+
+    arguments: tuple[str, ...]
+    in_full: tuple[str, ...] | None = None
+
+    @classmethod
+    def called(cls, in_full: tuple[str, ...] | None = None) -> CommandLine:
+        """Return the command that runs."""
+        return cls(GIVEN.get(), in_full)
+
+    def with_flags(self, *flags: str) -> CommandLine:
+        """Return the command with further flags, which stand before a `--` that ends them."""
+        before, after = _parted(self.arguments)
+        return attrs.evolve(self, arguments=(*before, *flags, *after))
+
+    def simulated(self) -> CommandLine:
+        """Return the command for a ledger of the simulator, which no other service goes on with."""
+        if self.arguments[0] != "batch" or "--simulate" in self.arguments:
+            return self
+        return self.with_flags("--simulate")
+
+    def same(self) -> str:
+        """Return the very command, for when nothing of it was done."""
+        return _line(self.arguments)
+
+    def again(self, *more: str, keep: str = "") -> str:
+        """Return the command that goes on: the same, but for what asks for new attempts.
+
+        With `--only` in `more`, those rows take the place of the rows that were chosen before.
+        What `keep` names stays nevertheless.
+        """
+        given = self.arguments if self.in_full is None or not more else self.in_full
+        left_out = (*_NOT_AGAIN, *(_CHOICE if "--only" in more else ()))
+        flags, places = _parted(given)
+        kept: list[str] = []
+        waiting = iter(flags)
+        for word in waiting:
+            flag, is_joined, _ = word.partition("=")
+            if flag not in left_out or flag == keep:
+                kept.append(word)
+            elif flag in _WITH_VALUE and not is_joined:
+                next(waiting, None)
+        return _line([*kept, *more, *places])
+
+
+def _parted(arguments: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return what may hold flags, and the `--` with what follows it, which is no flag."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    return arguments[:end], arguments[end:]
+
+
+def _line(arguments: Sequence[str]) -> str:
+    rows = " < ROWS.jsonl" if "-" in arguments else ""
+    return shlex.join(["seedance-async", *arguments]) + rows

@@ -1,0 +1,80 @@
+"""The command that is offered is one that a person can copy."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from seedance_async.batch.edges import RowState
+from seedance_async.cli.app import run
+from seedance_async.cli.commandline import CommandLine
+from seedance_async.report.remedies import remedies
+
+
+@pytest.mark.parametrize(
+    ("given", "again"),
+    [
+        (("batch", "a.csv", "--retry=failed", "-o", "d"), "batch a.csv -o d"),
+        (("batch", "a.csv", "--retry-downloads", "-o", "d"), "batch a.csv -o d"),
+        (("batch", "a.csv", "-o", "d", "--retry"), "batch a.csv -o d"),
+        (("batch", "-", "-o", "d"), "batch - -o d < ROWS.jsonl"),
+        (("batch", "it's.csv"), "batch 'it'\"'\"'s.csv'"),
+    ],
+)
+def test_the_same_command(given: tuple[str, ...], again: str) -> None:
+    """Rows on standard input must be given once more."""
+    assert CommandLine(given).again() == f"seedance-async {again}"
+
+
+def test_another_commands_flags_are_spelled_out() -> None:
+    """`demo` has no --retry, so the batch that it stands for is named."""
+    command = CommandLine(("demo",), ("batch", "demo.jsonl", "--simulate"))
+    assert command.again() == "seedance-async demo"
+    again = command.again("--retry", "cancelled")
+    assert again == "seedance-async batch demo.jsonl --simulate --retry cancelled"
+
+
+def test_a_command_that_did_nothing_is_offered_as_it_was_given() -> None:
+    """Without `--dry-run` it would pay, and without `--retry` it would do nothing."""
+    given = CommandLine(("batch", "-", "--dry-run", "--retry", "failed", "--retry-downloads"))
+    assert given.same() == (
+        "seedance-async batch - --dry-run --retry failed --retry-downloads < ROWS.jsonl"
+    )
+    assert given.again() == "seedance-async batch - < ROWS.jsonl"
+    kept = given.again(keep="--retry-downloads")
+    assert kept == "seedance-async batch - --retry-downloads < ROWS.jsonl"
+
+
+def test_what_follows_two_dashes_is_no_flag() -> None:
+    """More flags stand before them, and a file named like a flag stays."""
+    command = CommandLine(("batch", "--out", "d", "--retry", "lost", "--", "--retry"))
+    assert command.again("--only", "a") == "seedance-async batch --out d --only a -- --retry"
+    simulated = "seedance-async batch --out d --retry lost --simulate -- --retry"
+    assert command.simulated().same() == simulated
+
+
+def test_a_folder_named_like_a_flag_is_none() -> None:
+    (found,) = remedies("a", RowState.IN_DOUBT, "-x y", command().again, simulated=True)
+    assert found.command == "seedance-async resolve './-x y' --all --not-billed"
+
+
+def command() -> CommandLine:
+    return CommandLine(("batch", "rows.jsonl"))
+
+
+def test_the_command_is_the_one_that_was_called_not_the_processs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another program may run a command of ours; each of its arguments would be a wrong one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["another-program"])
+    Path("rows.jsonl").write_text('{"model": "pro-fast", "prompt": "b"}\n' * 2)
+    given = ["batch", "rows.jsonl", "--simulate", "--out=-d", "--max-videos", "1"]
+    run(given)
+    assert run(["report", "--", "-d"]) == 0
+    assert f"`{shlex.join(['seedance-async', *given])}` goes on" in capsys.readouterr().err
+    page = Path("-d/report.html").read_text()
+    assert "seedance-async batch MANIFEST --out ./-d --simulate" in page
