@@ -52,7 +52,8 @@ class Entrance:
         """Give the place back.
 
         Args:
-            entered: When a request and its answer began; None for what says nothing of the way.
+            entered: When a request began whose answer came all the way from the service; None for
+                what says nothing of the way.
         """
         if entered is not None:
             now = self._loop.time()

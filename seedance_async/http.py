@@ -177,10 +177,12 @@ class HttpTransport:
         if method != "GET":
             await self._posting.make(method, path, payload, answer)
             return
-        entered = await self._entrance.enter()
+        entered: float | None = await self._entrance.enter()
         try:
             await self._getting.make(method, path, None, answer)
         finally:
+            if not 200 <= answer.status < 300:
+                entered = None  # an error may come from nearby, and at once
             self._entrance.leave(entered)
 
     @asynccontextmanager

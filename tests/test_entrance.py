@@ -7,7 +7,10 @@ import asyncio
 import pytest
 
 from seedance_async.entrance import Entrance, needed
+from seedance_async.errors import TransportError
 from seedance_async.simulator.virtualtime import run
+
+from .misbehaving import Conversation, live, server, transport_to
 
 
 def test_twice_the_present_rate_is_provided_for() -> None:
@@ -73,3 +76,28 @@ def test_a_download_says_nothing_of_the_way() -> None:
         assert entrance.size == 100
 
     run(main)
+
+
+def test_what_failed_at_once_says_nothing_of_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One quick failure in a hundred, of a balancer near us, must not keep the entrance narrow."""
+    timed: list[bool] = []
+
+    def leave(_: Entrance, entered: float | None = None) -> None:
+        timed.append(entered is not None)
+
+    async def answer(talk: Conversation) -> None:
+        for status in (200, 429, 503, 404):
+            await talk.request()
+            await talk.answer(status)
+        await talk.request()  # the fifth gets none
+
+    async def main() -> None:
+        monkeypatch.setattr(Entrance, "leave", leave)
+        async with server(answer) as here, transport_to(here.url) as transport:
+            for _ in range(4):
+                await transport.send("GET", "/v1/requests/x/result", timeout=5)
+            with pytest.raises(TransportError):
+                await transport.send("GET", "/v1/requests/x/result", timeout=5)
+
+    live(main)
+    assert timed == [True, False, False, False, False]
