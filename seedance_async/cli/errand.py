@@ -256,7 +256,8 @@ class Errand:
 
     def _last_words(self) -> str:
         text = f"left at once. {self._farewell()}"
-        if self._file.record.state == "submitting":
+        record = self._file.record
+        if record.state == "submitting" and not record.simulated:
             text = (
                 f"left while a submission was under way: it is in doubt; `{self._file.command}` "
                 f"says what to do."

@@ -108,10 +108,12 @@ class Interrupts(Takeover):
 
     def _leave(self, code: int) -> None:
         # Runs in the signal handler: the loop may be stuck, and the display holds locks.
-        if sys.stderr.isatty():
-            os.write(2, _SHOW_CURSOR)
-        os.write(2, f"{self._last_words()}\n".encode(errors="backslashreplace"))
-        os._exit(code)
+        try:
+            if sys.stderr.isatty():
+                os.write(2, _SHOW_CURSOR)
+            os.write(2, f"{self._last_words()}\n".encode(errors="backslashreplace"))
+        finally:
+            os._exit(code)  # whether or not anybody can still read why
 
 
 class Unwelcome(Takeover):

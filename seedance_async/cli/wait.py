@@ -55,7 +55,7 @@ def wait(
             check_writable(path, overwrite=overwrite)
         service = find_service()
         _check_origin(file, service)
-        code = asyncio.run(_follow(file, service, path, patience))
+        code = asyncio.run(_follow(file, service, path, patience, as_json=reporting.json))
     _print(file, path, reporting)
     return code
 
@@ -137,7 +137,9 @@ def _check_origin(file: JobFile, service: Service) -> None:
         )
 
 
-async def _follow(file: JobFile, service: Service, path: Path | None, patience: Patience) -> int:
+async def _follow(
+    file: JobFile, service: Service, path: Path | None, patience: Patience, *, as_json: bool
+) -> int:
     from seedance_async.cli.errand import Errand
     from seedance_async.cli.journal import JobFileJournal
     from seedance_async.cli.progress import Progress
@@ -161,7 +163,7 @@ async def _follow(file: JobFile, service: Service, path: Path | None, patience: 
             return outcome
 
     journal = JobFileJournal(file)
-    with Progress() as progress:
+    with Progress(as_json=as_json) as progress:
         errand = (ByHand if file.path is None else Errand)(journal, progress, path)
         options = patience.session_options(base_url=service.base_url)
         session = service.session(journal=journal, on_event=errand.on_event, **options)

@@ -17,7 +17,7 @@ from typing import Any
 
 import attrs
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 """Seconds after which a condition counts as never coming true."""
 
 WATCHED = {

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from .processes import (
+    DEADLINE,
     WATCHED,
     command,
     finish,
@@ -176,3 +177,17 @@ def test_never_pays_after_an_interrupt_at_the_start() -> None:
             if Path(f"{path}.job.json").exists():
                 noted += job_file(f"{path}.job.json")["request_id"] is not None
         assert running.books()["accepted"] == noted
+
+
+def test_three_times_leaves_though_nobody_reads_what_it_says() -> None:
+    """With the terminal gone its last words cannot be written, and the exit code is the same."""
+    with simulation("--fault", "slow=1") as running:
+        process = start(*FOX, **running.environment)
+        until_state("fox.mp4.job.json", "submitting")
+        interrupt(process)
+        interrupt(process)
+        assert process.stderr is not None
+        process.stderr.close()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(DEADLINE) == 130
+        assert job_file("fox.mp4.job.json")["state"] == "submitting"  # it waited for nothing

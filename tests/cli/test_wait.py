@@ -47,6 +47,8 @@ def test_an_id_alone_prints_the_url_or_downloads(simulated: Simulation) -> None:
     request_id = accept(simulated)
     done = command("wait", request_id, "--json", *QUICK)
     assert done.code == 0
+    events = [json.loads(line) for line in done.err.splitlines()]
+    assert [event["event"] for event in events], "what goes on, as JSON Lines"
     assert done.json["state"] == "succeeded"
     assert command("wait", request_id, *QUICK).out.startswith(f"{simulated.base_url}/videos/")
     done = command("wait", request_id, "-o", "other.mp4", *QUICK)
