@@ -147,6 +147,9 @@ class Fanout(Generic[R, K]):
         return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():  # perhaps before its first step, so that it could not say so itself
+            self._error = self._error or RuntimeError("a task of the map was cancelled")
+            self._fed = self._fed or task is self._feeder
         self._tasks.discard(task)
         self._results.tell()
 

@@ -254,6 +254,8 @@ class Session:
             TransportError: The service could not be reached; nothing was sent.
             LedgerError: The journal could not be written; nothing was accepted.
             SessionClosedError: The session is not open.
+            SeedanceError: Others cancelled the session's own task before the POST, as by
+                `asyncio.all_tasks()`; nothing was sent.
         """
         self._open_state()
         return await self._submitter.submit(request, tag, journal=journal)

@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import TypeAlias
 
 from seedance_async.errors import (
     BudgetExceededError,
     RateLimitedError,
+    SeedanceError,
     SubmissionInDoubtError,
     TransportError,
 )
@@ -32,6 +34,9 @@ from seedance_async.wire import Undecided
 __all__ = ["Submitter"]
 
 logger = logging.getLogger("seedance_async")
+
+
+_Begun: TypeAlias = tuple[Submission, asyncio.Future[Verdict]]
 
 
 class Submitter:
@@ -184,9 +189,11 @@ class Submitter:
         state = self._state
         waiter: asyncio.Future[Verdict] = state.loop.create_future()
         task = state.supervisor.start(
-            self._carry(submission, waiter), name=f"seedance_async submission {submission.tag}"
+            self._carry(submission, waiter),
+            name=f"seedance_async submission {submission.tag}",
+            cut_off=self._cut_off,
         )
-        self._posts.began(task)
+        self._posts.began(task, submission, waiter)
         try:
             return await waiter
         except asyncio.CancelledError:
@@ -234,6 +241,21 @@ class Submitter:
         waiter.set_result(verdict)
         return verdict
 
+    def _cut_off(self, task: asyncio.Task[None]) -> None:
+        """Answer for a POST whose task others cancelled before its first step."""
+        unbegun = self._posts.taken(task)
+        if unbegun is None:  # it began, and has answered itself
+            return
+        submission, waiter = unbegun
+        error = SeedanceError(
+            f"nothing was sent: the session's task for submission {submission.tag} was cancelled "
+            f"from outside before its POST. Submit it again if it is still wanted"
+        )
+        if waiter.done():
+            self._orphan(submission, error)
+        else:
+            waiter.set_result(error)
+
     def _orphan(self, submission: Submission, verdict: Verdict) -> None:
         """Look after a submission whose caller has gone: one cancel, else track it to its end."""
         if not isinstance(verdict, Job):
@@ -277,26 +299,32 @@ class _Posts:
     """The POSTs under way, in tasks that live on to poll."""
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], _Begun] = {}
         self._none_left: asyncio.Future[None] | None = None
 
-    def began(self, task: asyncio.Task[None]) -> None:
-        """Count a POST, whose task may not have run yet."""
-        self._tasks.add(task)
+    def began(
+        self, task: asyncio.Task[None], submission: Submission, waiter: asyncio.Future[Verdict]
+    ) -> None:
+        """Count a POST, unless its task is an eager one that is through with it already."""
+        if not waiter.done():
+            self._tasks[task] = submission, waiter
 
     def ended(self) -> None:
         """Count the running task's POST no more."""
         task: asyncio.Task[None] | None = asyncio.current_task()
         if task is not None:
-            self._tasks.discard(task)
+            self.taken(task)
+
+    def taken(self, task: asyncio.Task[None]) -> _Begun | None:
+        """Count a task's POST no more and return what it is about; None: it was not counted."""
+        found = self._tasks.pop(task, None)
         if not self._tasks and self._none_left is not None:
             self._none_left.set_result(None)
             self._none_left = None
+        return found
 
     def under_way(self) -> set[asyncio.Future[None]]:
         """Return what to wait for, one of them at a time, until this is empty."""
-        # A task that was cancelled before its first step has counted nothing.
-        self._tasks = {task for task in self._tasks if not task.done()}
         if not self._tasks:
             return set()
         if self._none_left is None:

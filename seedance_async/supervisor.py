@@ -11,13 +11,15 @@ import contextvars
 import logging
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any, TypeVar, TypeVarTuple, Unpack
+from typing import Any, TypeAlias, TypeVar, TypeVarTuple, Unpack
 
 import anyio
 
 __all__ = ["Supervisor", "in_thread", "is_cancelled", "see_through", "stop_and_see_through"]
 
 logger = logging.getLogger("seedance_async")
+
+_CutOff: TypeAlias = Callable[[asyncio.Task[None]], object]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -30,7 +32,7 @@ class Supervisor:
     """Starts tasks and sees each of them end."""
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], _CutOff | None] = {}
         self._idle: asyncio.Event = asyncio.Event()
         self._idle.set()
         self._closing: asyncio.Event = asyncio.Event()
@@ -44,21 +46,34 @@ class Supervisor:
         """How many tasks it owns now."""
         return len(self._tasks)
 
-    def start(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
-        """Start a task that this supervisor owns; an error in it is logged, never raised."""
+    def start(
+        self, work: Coroutine[Any, Any, None], *, name: str, cut_off: _CutOff | None = None
+    ) -> asyncio.Task[None]:
+        """Start a task that this supervisor owns; an error in it is logged, never raised.
+
+        Args:
+            work: What it does.
+            name: The task's.
+            cut_off: Called with a task that ends cancelled. Others may cancel it before its first
+                step, as whoever cancels `asyncio.all_tasks()` does: then no line of `work` runs,
+                not even a `finally`.
+        """
         loop = asyncio.get_running_loop()
         # A copy each: an eager task of a task that is running would enter one context twice.
         task = loop.create_task(work, name=name, context=self._context.copy())
-        self._tasks.add(task)
+        self._tasks[task] = cut_off
         self._idle.clear()
         task.add_done_callback(self._ended, context=self._context)
         return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        cut_off = self._tasks.pop(task)
         if not self._tasks:
             self._idle.set()
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled():
+            if cut_off is not None:
+                cut_off(task)
+        elif (error := task.exception()) is not None:
             logger.error(
                 "%s ended by an error of our own; please report it", task.get_name(), exc_info=error
             )

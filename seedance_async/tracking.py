@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Coroutine
+from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -159,7 +160,9 @@ class Tracker:
         self._unread[job] = None
         name = f"seedance_async job {facts.request_id}"
         if task is None:
-            task = self._state.supervisor.start(self._follow(track), name=name)
+            task = self._state.supervisor.start(
+                self._follow(track), name=name, cut_off=partial(self._cut_off, track)
+            )
         else:
             task.set_name(name)
         track.task = task
@@ -222,7 +225,9 @@ class Tracker:
         track.task.cancel()
         outcome = track.timed_out(self._state.wall(), reason)
         ending = self._state.supervisor.start(
-            self._end(track, outcome), name=f"seedance_async detaching {job.request_id}"
+            self._end(track, outcome),
+            name=f"seedance_async detaching {job.request_id}",
+            cut_off=lambda _ending: self._break_off(track, asyncio.CancelledError()),
         )
         await see_through(ending)  # cut off, it would leave a slot and those who wait for ever
 
@@ -242,6 +247,11 @@ class Tracker:
             if not track.detached:
                 self._break_off(track, error)
             raise
+
+    def _cut_off(self, track: Track, _task: asyncio.Task[None]) -> None:
+        """Let nobody wait for a job whose task others cancelled, perhaps before its first step."""
+        if not track.detached:
+            self._break_off(track, asyncio.CancelledError())
 
     def _break_off(self, track: Track, error: BaseException) -> None:
         """Let nobody wait for a job whose polling ended otherwise; the job itself runs on."""

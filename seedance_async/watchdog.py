@@ -26,15 +26,12 @@ class Watchdog:
             strikes: After how many times `seconds` it ends. A computer that slept through the
                 first has the others when it wakes.
         """
-        queue = self._queues.get(seconds)
-        if queue is None:
-            queue = self._queues[seconds] = _Queue(seconds)
-        return Limit(queue, strikes)
+        return Limit(self._queues, seconds, strikes)
 
     def close(self) -> None:
         """Stop the timers that nobody needs; limits that are still held strike all the same."""
-        for queue in self._queues.values():
-            queue.stop()
+        for queue in tuple(self._queues.values()):
+            queue.stop_if_empty()
 
 
 class Limit:
@@ -43,12 +40,22 @@ class Limit:
     As with `asyncio.timeout`, a cancellation by anybody else goes through.
     """
 
-    __slots__ = ("_cancelling", "_queue", "_struck", "_task", "deadline", "strikes")
+    __slots__ = (
+        "_cancelling",
+        "_queue",
+        "_queues",
+        "_seconds",
+        "_struck",
+        "_task",
+        "deadline",
+        "strikes",
+    )
 
     deadline: float
 
-    def __init__(self, queue: _Queue, strikes: int) -> None:
-        self._queue = queue
+    def __init__(self, queues: dict[float, _Queue], seconds: float, strikes: int) -> None:
+        self._queues = queues
+        self._seconds = seconds
         self._struck = False
         self.strikes = strikes
 
@@ -58,7 +65,12 @@ class Limit:
             raise RuntimeError("a limit is for the code of a task")
         self._task = task
         self._cancelling = task.cancelling()
-        self._queue.add(self)
+        # Not before: a queue in which nobody waits may be gone by now.
+        queue = self._queues.get(self._seconds)
+        if queue is None:
+            queue = self._queues[self._seconds] = _Queue(self._queues, self._seconds)
+        self._queue = queue
+        queue.add(self)
 
     def __exit__(
         self,
@@ -78,9 +90,13 @@ class Limit:
 
 
 class _Queue:
-    """The limits of one length, which therefore end in the order in which they began."""
+    """The limits of one length, which therefore end in the order in which they began.
 
-    def __init__(self, seconds: float) -> None:
+    Once its timer finds it empty it is forgotten, so that lengths may be as many as they like.
+    """
+
+    def __init__(self, queues: dict[float, _Queue], seconds: float) -> None:
+        self._queues = queues
         self._seconds = seconds
         self._loop = asyncio.get_running_loop()
         self._limits: dict[Limit, None] = {}
@@ -96,9 +112,10 @@ class _Queue:
         # The timer stays: when it comes, it is set anew for whoever is first then.
         del self._limits[limit]
 
-    def stop(self) -> None:
+    def stop_if_empty(self) -> None:
         if self._timer is not None and not self._limits:
             self._timer.cancel()
+            del self._queues[self._seconds]
 
     def _look(self) -> None:
         self._timer = None
@@ -115,3 +132,4 @@ class _Queue:
                 self._limits[first] = None
             else:
                 first.strike()
+        del self._queues[self._seconds]

@@ -150,3 +150,41 @@ def test_closed_it_has_no_timer_left() -> None:
         assert all(timer.cancelled() for timer in loop._scheduled)  # type: ignore[attr-defined]
 
     run(main)
+
+
+def test_a_length_of_time_is_forgotten_once_nobody_waits_for_it() -> None:
+    """A program that names another length for each wait does not grow; one that waits is kept."""
+
+    async def main() -> None:
+        watchdog = Watchdog()
+        with watchdog.limit(1000):
+            for number in range(100):
+                with watchdog.limit(1 + number / 100):
+                    await asyncio.sleep(0)
+            await asyncio.sleep(3)
+            assert list(watchdog._queues) == [1000]
+        await asyncio.sleep(1000)
+        assert not watchdog._queues
+
+    run(main)
+
+
+@pytest.mark.parametrize("closed", [False, True], ids=["forgotten", "closed"])
+def test_a_limit_strikes_though_its_length_went_before_its_block_began(closed: bool) -> None:
+    """Between `limit` and `with` the last other block may be left, or the watchdog be closed."""
+
+    async def main() -> None:
+        watchdog = Watchdog()
+        limit = watchdog.limit(10)
+        with watchdog.limit(10):
+            pass
+        if closed:
+            watchdog.close()
+        await asyncio.sleep(20)
+        with pytest.raises(TimeoutError):
+            with limit:
+                await asyncio.sleep(100)
+        assert asyncio.get_running_loop().time() == 30
+        assert not watchdog._queues
+
+    run(main)

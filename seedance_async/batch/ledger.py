@@ -197,7 +197,11 @@ class Ledger(LedgerReader):
     # --- the plan -----------------------------------------------------------------------------
 
     async def stage(
-        self, rows: Iterable[StagedRow | RowProblem], *, derive: Derive = derived_key
+        self,
+        rows: Iterable[StagedRow | RowProblem],
+        *,
+        derive: Derive = derived_key,
+        leave: Callable[[], object] = lambda: None,
     ) -> Staged:
         """Write a manifest's rows beside the ledger and find those that cannot be planned.
 
@@ -207,14 +211,20 @@ class Ledger(LedgerReader):
             rows: Valid rows, and what is wrong with the others. Consumed in a thread; what it
                 raises comes out, and the ledger is as before.
             derive: Makes the keys of rows without one.
+            leave: Called at a cancellation: makes `rows` end that wait for somebody.
 
         Raises:
             LedgerError: The disk refuses, or two rows have the same line.
         """
         staging = self._staging
         staging.stop.clear()
+
+        def stop() -> None:
+            staging.stop.set()
+            leave()
+
         try:
-            return await self._in_thread(staging.fill, rows, derive, on_cancel=staging.stop.set)
+            return await self._in_thread(staging.fill, rows, derive, on_cancel=stop)
         except BaseException:
             await in_thread(staging.discard)
             raise

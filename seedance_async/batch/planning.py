@@ -16,6 +16,7 @@ from typing import Final, TypeAlias, cast
 
 import attrs
 
+from seedance_async.batch.arriving import Opening
 from seedance_async.batch.dialect import Form, form_of, shown
 from seedance_async.batch.entries import PlannedRow, RowProblem, StagedRow
 from seedance_async.batch.ledger import Ledger
@@ -28,7 +29,6 @@ from seedance_async.batch.manifest import (
     check_model,
     check_request,
     check_row,
-    open_manifest,
     read_rows,
     rebuild,
 )
@@ -161,7 +161,7 @@ async def plan_manifest(
         digest = await _digest_of(reading.path)
         if digest is not None and _identity(digest, how) == planned:
             return await _unchanged(ledger, errors)
-    staged = await ledger.stage(reading)
+    staged = await ledger.stage(reading, leave=reading.leave)
     trouble = staged.problems + staged.conflicts
     rows = staged.rows - staged.conflicts
     if not trouble:
@@ -282,6 +282,9 @@ class _Reading:
         """Yield the rows; it blocks."""
         raise NotImplementedError
 
+    def leave(self) -> None:
+        """Let no read last any longer, wherever it waits; may be called in any thread."""
+
     def __iter__(self) -> Iterator[StagedRow | RowProblem]:
         for row in self.checked():
             if isinstance(row, ManifestRow):
@@ -304,7 +307,7 @@ class _FileReading(_Reading):
 
     def __init__(self, source: str | Readable, model: str | None, ignored: Collection[str]) -> None:
         super().__init__(model, ignored)
-        self._source = source
+        self._opening = Opening(source)
         self.form = "jsonl"
         if not isinstance(source, str):
             self.name = str(getattr(source, "name", "the manifest"))
@@ -315,11 +318,14 @@ class _FileReading(_Reading):
             self.form = form_of(source)
 
     def checked(self) -> Iterator[ManifestRow | BadRow]:
-        with open_manifest(self._source) as opened:
+        with self._opening.opened() as opened:
             stream = _HashedStream(opened.stream, opened.name)
             hashed = attrs.evolve(opened, stream=stream)
             yield from read_rows(hashed, model=self._model, ignored=self._ignored)
             self.digest = stream.hexdigest()
+
+    def leave(self) -> None:
+        self._opening.leave()
 
 
 class _GivenReading(_Reading):

@@ -54,11 +54,16 @@ class CommandLine:
     def again(self, *more: str, keep: str = "") -> str:
         """Return the command that goes on: the same, but for what asks for new attempts.
 
-        With `--only` in `more`, those rows take the place of the rows that were chosen before.
+        With `--only` in `more`, those rows take the place of the rows that were chosen before;
+        with `--dry-run`, no row is passed by without a word of what is wrong with it.
         What `keep` names stays nevertheless.
         """
         given = self.arguments if self.in_full is None or not more else self.in_full
-        left_out = (*_NOT_AGAIN, *(_CHOICE if "--only" in more else ()))
+        left_out = (
+            *_NOT_AGAIN,
+            *(_CHOICE if "--only" in more else ()),
+            *(("--skip-invalid",) if "--dry-run" in more else ()),
+        )
         flags, places = _parted(given)
         kept: list[str] = []
         waiting = iter(flags)

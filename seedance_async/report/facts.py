@@ -14,7 +14,13 @@ from seedance_async.batch.entries import FullRow, RowProblem
 from seedance_async.batch.results import what_is_wrong
 from seedance_async.budget import to_usd
 from seedance_async.models import find_model
-from seedance_async.report.remedies import Again, remedies, settles
+from seedance_async.report.remedies import (
+    Again,
+    Remedy,
+    remedies,
+    remedies_of_invalid,
+    settles,
+)
 from seedance_async.report.stretches import stretches
 
 __all__ = ["LONGEST_TEXT", "Place", "href", "invalid_facts", "model_name", "row_facts"]
@@ -87,17 +93,17 @@ def row_facts(row: FullRow, place: Place, *, gone: bool) -> dict[str, Any]:
             "message": _cut(entry.error.message),
         }
     if trouble:
-        facts["remedies"] = [
-            [remedy.when, remedy.command]
-            for remedy in remedies(
-                entry.key, entry.state, place.folder, place.again, simulated=place.simulated
-            )
-        ]
+        facts["remedies"] = _told(
+            remedies(entry.key, entry.state, place.folder, place.again, simulated=place.simulated)
+        )
     return {name: value for name, value in facts.items() if value is not None}
 
 
-def invalid_facts(problems: Sequence[RowProblem]) -> dict[str, Any]:
-    """Return what the page says of a line that was left out, given all that is wrong with it."""
+def invalid_facts(problems: Sequence[RowProblem], again: Again) -> dict[str, Any]:
+    """Return what the page says of a line that was left out, given all that is wrong with it.
+
+    Its key, if it has one, is only what it calls itself: see `remedies_of_invalid`.
+    """
     return {
         "key": problems[0].key or "",
         "line": problems[0].line,
@@ -107,8 +113,12 @@ def invalid_facts(problems: Sequence[RowProblem]) -> dict[str, Any]:
         "settings": {},
         "attempts": 0,
         "error": {"kind": "InvalidRow", "message": _cut(what_is_wrong(problems))},
-        "remedies": [],
+        "remedies": _told(remedies_of_invalid(problems[0].line, again)),
     }
+
+
+def _told(found: Sequence[Remedy]) -> list[list[str]]:
+    return [[remedy.when, remedy.command] for remedy in found]
 
 
 def model_name(model_id: str) -> str:

@@ -129,7 +129,7 @@ async def _parts(
             page = []
     yield await in_thread(rows.told, page)
     async for problems in bad_lines(reader):
-        yield rows.told_invalid(invalid_facts(problems))
+        yield rows.told_invalid(invalid_facts(problems, place.again))
     async for job in reader.known_jobs():
         tally.add_job(job)
     facts = {

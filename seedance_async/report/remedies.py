@@ -11,7 +11,7 @@ import attrs
 from seedance_async.batch.edges import RowState
 from seedance_async.shell import quoted
 
-__all__ = ["Again", "Remedy", "can_be_named", "remedies", "settles"]
+__all__ = ["Again", "Remedy", "can_be_named", "remedies", "remedies_of_invalid", "settles"]
 
 Again: TypeAlias = Callable[..., str]
 """Returns the batch's command with the further words that it is given, quoted for a shell."""
@@ -95,3 +95,18 @@ def remedies(
             return [Remedy("to download the video again", again("--retry-downloads", *only))]
         case _:
             return []
+
+
+def remedies_of_invalid(line: int, again: Again) -> list[Remedy]:
+    """Return what may be done about a line of the manifest that the plan left out.
+
+    No key chooses it: the plan has none of it, and the one that it names may be another row's.
+
+    Args:
+        line: Where it begins.
+        again: The batch's command.
+    """
+    return [
+        Remedy(f"to check all rows once line {line} is corrected", again("--dry-run")),
+        Remedy("then, to go on with it", again()),
+    ]

@@ -8,6 +8,8 @@ import pty
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -239,6 +241,57 @@ def test_a_signal_while_the_manifest_is_read_leaves_nothing_half_done(number: in
     )
     assert not list(Path("run").glob("ledger.staging*"))
     assert not Path("run/ledger.sqlite-wal").exists()
+
+
+# --- a manifest that arrives as it is written ----------------------------------------------
+
+ROW = b'{"model": "pro-fast", "text": "a fox"}\n'
+ARRIVING = Path("arriving.jsonl")
+
+
+@contextmanager
+def nobody_writes() -> Iterator[None]:
+    """Nobody has opened the FIFO yet: opening it waits."""
+    yield
+
+
+@contextmanager
+def somebody_writes() -> Iterator[None]:
+    """One row came and more may come: reading it waits."""
+    with ARRIVING.open("r+b", buffering=0) as fifo:
+        fifo.write(ROW)
+        yield
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("writing", [nobody_writes, somebody_writes])
+def test_one_signal_leaves_a_fifo_that_may_never_end(
+    writing: Callable[[], AbstractContextManager[None]], number: int
+) -> None:
+    """At once, with its code and the command that goes on, whatever the other side does."""
+    os.mkfifo(ARRIVING)
+    with writing():
+        process = start("batch", str(ARRIVING), "--out", "run", RUNCOMFY_TOKEN="x")
+        until(Path("run/ledger.staging").exists)
+        process.send_signal(number)
+        ended = finish(process)
+    assert ended.code == 128 + number
+    assert ended.err == (
+        f"interrupted: nothing was submitted. `seedance-async batch {ARRIVING} --out run` goes on\n"
+    )
+    assert not list(Path("run").glob("ledger.staging*"))
+    assert not Path("run/ledger.sqlite-wal").exists()
+
+
+@pytest.mark.parametrize("typed", [b"", ROW], ids=["nothing typed", "a row typed"])
+def test_ctrl_c_leaves_a_manifest_that_is_typed(typed: bytes) -> None:
+    """Once is enough, on a terminal that nobody closes."""
+    seat = Seat("batch", "-", "--out", "run", RUNCOMFY_TOKEN="x")
+    until(Path("run/ledger.staging").exists)
+    seat.type(f"{typed.decode()}\x03", at="")
+    done = seat.leave()
+    assert done.code == 130, done.err
+    assert "nothing was submitted. `seedance-async batch - --out run < ROWS" in done.err
 
 
 def test_an_error_is_told_in_json_too() -> None:

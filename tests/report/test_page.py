@@ -23,7 +23,7 @@ from seedance_async.report.page import embedded
 from seedance_async.report.tally import MOST_BARS
 from tests.batch.ledgers import opened, plan, submit, succeeded
 
-from .scenes import HOSTILE, NOON, make, page_of, troubled_night
+from .scenes import HOSTILE, NOON, again, make, page_of, troubled_night
 
 
 class _Reader(HTMLParser):
@@ -315,6 +315,6 @@ def test_endless_texts_are_cut_and_say_so(tmp_path: Path) -> None:
     from seedance_async.batch.entries import RowProblem
     from seedance_async.report.facts import invalid_facts
 
-    told = invalid_facts([RowProblem(1, None, "x" * 10 * LONGEST_TEXT)])["error"]["message"]
+    told = invalid_facts([RowProblem(1, None, "x" * 10 * LONGEST_TEXT)], again)["error"]["message"]
     assert len(told) < LONGEST_TEXT + 100
     assert told.endswith("more characters)")

@@ -8,7 +8,12 @@ import pytest
 
 from seedance_async.batch.edges import RowState
 from seedance_async.cli.commandline import CommandLine
-from seedance_async.report.remedies import can_be_named, remedies, settles
+from seedance_async.report.remedies import (
+    can_be_named,
+    remedies,
+    remedies_of_invalid,
+    settles,
+)
 
 COMMAND = CommandLine(("batch", "films.csv", "--out", "my night", "--only", "a,b", "--limit=9"))
 BATCH = "seedance-async batch films.csv --out 'my night'"
@@ -58,6 +63,15 @@ def test_keys_with_quotes_stay_one_word() -> None:
     for state in (RowState.FAILED, RowState.IN_DOUBT):
         for remedy in remedies(key, state, "night", COMMAND.again, simulated=False):
             assert key in shlex.split(remedy.command)
+
+
+def test_an_invalid_line_is_corrected_checked_and_gone_on_with() -> None:
+    """The check skips nothing, so that it tells what is still wrong; what was skipped stays so."""
+    command = CommandLine(("batch", "films.csv", "--skip-invalid", "--out", "night"))
+    check, go_on = remedies_of_invalid(3, command.again)
+    assert "line 3" in check.when
+    assert check.command == "seedance-async batch films.csv --out night --dry-run"
+    assert go_on.command == "seedance-async batch films.csv --skip-invalid --out night"
 
 
 def test_which_rows_wait_for_a_person() -> None:

@@ -36,7 +36,7 @@ const makeCard = (row, { open, choose, isChosen }) => {
   ].filter(Boolean);
   const card = el(
     "article",
-    { class: "card", role: "listitem", tabindex: "-1", "aria-label": `${row.key}, ${wordOf(row.state)}` },
+    { class: "card", role: "listitem", tabindex: "-1", "aria-label": `${nameOf(row)}, ${wordOf(row.state)}` },
     el(
       "div",
       { class: "picture", onclick: () => open(row) },
@@ -49,7 +49,7 @@ const makeCard = (row, { open, choose, isChosen }) => {
     el(
       "div",
       { class: "body" },
-      foreign("p", row.prompt || row.key, { class: "prompt", onclick: () => open(row) }),
+      foreign("p", row.prompt || nameOf(row), { class: "prompt", onclick: () => open(row) }),
       el("p", { class: "chips" }, chips(row).map((text) => foreign("span", text))),
       el(
         "div",

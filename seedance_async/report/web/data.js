@@ -13,6 +13,10 @@ rows.forEach((row, place) => {
 });
 
 const resolutionOf = (row) => String(row.settings.resolution ?? "");
+/** A row that was left out has no key to be chosen by: the one that it names may be another's. */
+const choosable = (row) => row.state !== "invalid";
+const nameOf = (row) =>
+  choosable(row) ? row.key : `line ${row.line}${row.key === "" ? "" : `: ${row.key}`}`;
 const playable = (row) => row.file !== undefined && !row.gone;
 const troubled = (row) => row.remedies !== undefined;
 

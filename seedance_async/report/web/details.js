@@ -38,7 +38,7 @@ const costs = (row) => [
 ];
 
 const places = (row) => [
-  ...term("Key", copied(row.key, "Copy the key")),
+  ...(row.key === "" ? [] : term("Key", copied(row.key, "Copy the key"))),
   ...(row.line === undefined ? [] : term("Line", String(row.line))),
   ...(row.request === undefined ? [] : term("Request id", copied(row.request, "Copy the request id"))),
   ...(row.file === undefined
@@ -86,7 +86,7 @@ const openRow = (row) => {
     el(
       "div",
       { class: "bar" },
-      foreign("h2", row.key, { id: "details-title", class: "title" }),
+      foreign("h2", nameOf(row), { id: "details-title", class: "title" }),
       stateBadge(row),
       el("span", { class: "room" }),
       markButtons(row),

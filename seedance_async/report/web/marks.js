@@ -21,11 +21,12 @@ const marks = (() => {
     }
   };
   const of = (row) => {
-    const found = known.get(row.key);
+    const found = choosable(row) ? known.get(row.key) : undefined;
     return found !== undefined && found[1] === (row.request ?? "") ? found[0] : undefined;
   };
   const tell = (row) => listeners.forEach((listener) => listener(row));
   const set = (row, mark) => {
+    if (!choosable(row)) return say(`${nameOf(row)} is invalid: only rows of the plan take marks`);
     if (mark === undefined || mark === of(row)) known.delete(row.key);
     else known.set(row.key, [mark, row.request ?? ""]);
     write();
@@ -55,8 +56,9 @@ const saveKeys = (name, chosen) => {
   say(`${many(chosen.length, "key")} saved as ${name}.txt`);
 };
 
-/** The two buttons of a row. */
+/** The two buttons of a row; none if a mark would choose nothing. */
 const markButtons = (row, properties = {}) => {
+  if (!choosable(row)) return [];
   const made = [
     ["keep", "Keep"],
     ["reject", "Reject"],

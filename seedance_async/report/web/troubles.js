@@ -2,6 +2,7 @@
 
 const AT_ONCE = 50;
 const KINDS_AT_ONCE = 8;
+const RANGES_AT_ONCE = 12;
 const URGENT = ["in_doubt", "lost", "failed", "invalid", "cancelled", "timed_out", "succeeded"];
 
 const troubleGroups = () => {
@@ -23,7 +24,7 @@ const troubleRow = (row) =>
     el(
       "p",
       { class: "who" },
-      button(row.key || `line ${row.line}`, { class: "link foreign", dir: "auto" }, () => openRow(row)),
+      button(nameOf(row), { class: "link foreign", dir: "auto" }, () => openRow(row)),
       row.request === undefined ? null : copyButton(row.request, `Copy the request id of ${row.key}`, "Copy request id"),
     ),
     row.prompt ? foreign("p", row.prompt, { class: "prompt quiet" }) : null,
@@ -44,6 +45,34 @@ const fillGroup = (list, group) => {
   add();
 };
 
+/** Numbers that rise, as 3, 7–9. */
+const ranges = (numbers) => {
+  const found = [];
+  for (const next of numbers) {
+    if (next === found.at(-1)?.[1] + 1) found.at(-1)[1] = next;
+    else found.push([next, next]);
+  }
+  return found.map(([first, last]) => (first === last ? `${first}` : `${first}–${last}`));
+};
+
+const keysOf = (group) => [
+  button(`Save ${many(group.rows.length, "key")}`, { class: "small" }, () => saveKeys(`${group.state}-keys`, group.rows)),
+  " for ",
+  el("code", {}, "--only @FILE"),
+];
+
+const linesOf = (group) => {
+  const all = ranges(group.rows.map((row) => row.line));
+  const more = all.length > RANGES_AT_ONCE ? ", …" : "";
+  const word = group.rows.length === 1 ? "Line" : "Lines";
+  return [
+    `Not in the plan, so that no key chooses ${group.rows.length === 1 ? "it" : "them"}. `,
+    el("span", { class: "lines" }, `${word} ${all.slice(0, RANGES_AT_ONCE).join(", ")}${more}`),
+    " of the manifest ",
+    copyButton(all.join(", "), "Copy the line numbers"),
+  ];
+};
+
 const troubleGroup = (group, isOpen) => {
   const list = el("ul", { class: "rows" });
   const box = el(
@@ -56,13 +85,7 @@ const troubleGroup = (group, isOpen) => {
       el("span", { class: `badge tone-${toneOf(group.state)}` }, wordOf(group.state)),
       foreign("span", group.why, { class: "why" }),
     ),
-    el(
-      "p",
-      { class: "quiet" },
-      button(`Save ${many(group.rows.length, "key")}`, { class: "small" }, () => saveKeys(`${group.state}-keys`, group.rows)),
-      " for ",
-      el("code", {}, "--only @FILE"),
-    ),
+    el("p", { class: "quiet" }, choosable(group) ? keysOf(group) : linesOf(group)),
     list,
   );
   box.addEventListener("toggle", () => box.open && list.childElementCount === 0 && fillGroup(list, group));
