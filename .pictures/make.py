@@ -26,7 +26,7 @@ from rich.text import Text
 from seedance_async.cli.batch import carry_out
 from seedance_async.cli.batchflags import ALL_ROWS, ALL_VIDEOS, Pace
 from seedance_async.cli.batchrun import Order
-from seedance_async.cli.batchsummary import CommandLine
+from seedance_async.cli.commandline import CommandLine
 from seedance_async.cli.patience import USUAL
 from seedance_async.cli.prices import UNBOUNDED
 from seedance_async.simulator import FaultPlan, Simulator
