@@ -17,7 +17,7 @@ from typing import Any, Final
 from benchmarks.cores import choose
 from benchmarks.cpu_per_job import run_once
 from benchmarks.doubles import running_double
-from benchmarks.report import Quartiles, conditions, quartiles, save
+from benchmarks.report import Quartiles, alternating, as_dicts, conditions, quartiles, save
 
 _FLOOR: Final = "loop"
 _TITLES: Final = {
@@ -33,11 +33,10 @@ def _measure(options: argparse.Namespace, concurrency: int) -> list[dict[str, di
     server_core, client_core = choose()
     rounds: list[dict[str, dict[str, Any]]] = []
     with running_double(server_core) as url:
-        for number in range(options.rounds):
-            order = list(_TITLES) if number % 2 == 0 else list(_TITLES)[::-1]
+        for order in alternating(_TITLES, options.rounds):
             rounds.append({name: run_once(name, url, given, client_core) for name in order})
             found = ", ".join(f"{name} {rounds[-1][name]['cpu_us']:.0f}" for name in _TITLES)
-            print(f"{concurrency} at once, round {number + 1}: {found}", file=sys.stderr)
+            print(f"{concurrency} at once, round {len(rounds)}: {found}", file=sys.stderr)
     return rounds
 
 
@@ -81,11 +80,7 @@ def main() -> None:
         rounds = _measure(options, concurrency)
         summaries = {name: _summary(name, rounds) for name in _TITLES}
         _print_table(concurrency, summaries)
-        kept = {
-            name: {key: value._asdict() for key, value in one.items()}
-            for name, one in summaries.items()
-        }
-        found[str(concurrency)] = {"summary": kept, "rounds": rounds}
+        found[str(concurrency)] = {"summary": as_dicts(summaries), "rounds": rounds}
     report = {"options": vars(options), "conditions": conditions(), "concurrency": found}
     print(f"All numbers: {save('batch_row', report)}")
 

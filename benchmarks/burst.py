@@ -26,7 +26,7 @@ from typing import Any, Final, TypeAlias
 from benchmarks.clients import MODEL, TOKEN, make_input
 from benchmarks.cores import choose, pin
 from benchmarks.doubles import ask_books, running_double
-from benchmarks.report import Quartiles, conditions, quartiles, save
+from benchmarks.report import Quartiles, alternating, keep, quartiles
 
 Burst: TypeAlias = Callable[[str, int], Awaitable[list[float]]]
 """Runs so many jobs at once and returns how late each was known, in seconds."""
@@ -212,26 +212,13 @@ def main() -> None:
     rounds: list[dict[str, dict[str, Any]]] = []
     double = ("--job-seconds", str(_JOB_SECONDS), "--delay", str(options.delay))
     with running_double(server_core, *double) as url:
-        for number in range(options.rounds):
-            order = list(BURSTS) if number % 2 == 0 else list(BURSTS)[::-1]
+        for order in alternating(BURSTS, options.rounds):
             rounds.append({name: _run_once(name, url, options, client_core) for name in order})
-            print(f"round {number + 1} of {options.rounds}: {rounds[-1]}", file=sys.stderr)
+            print(f"round {len(rounds)} of {options.rounds}: {rounds[-1]}", file=sys.stderr)
     summaries = {name: _summary(name, rounds) for name in BURSTS}
     _print_table(summaries)
-    path = save(
-        "burst",
-        {
-            "options": vars(options),
-            "conditions": conditions(),
-            "cores": {"double": server_core, "clients": client_core},
-            "summary": {
-                name: {key: value._asdict() for key, value in found.items()}
-                for name, found in summaries.items()
-            },
-            "rounds": rounds,
-        },
-    )
-    print(f"All numbers: {path}")
+    cores = {"double": server_core, "clients": client_core}
+    keep("burst", vars(options), summaries, rounds, cores=cores)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from benchmarks.cores import choose
 from benchmarks.doubles import ask_books, running_double
-from benchmarks.report import Quartiles, conditions, quartiles, save
+from benchmarks.report import Quartiles, alternating, keep, quartiles
 
 __all__ = ["run_once"]
 
@@ -95,29 +95,16 @@ def main() -> None:
     server_core, client_core = choose()
     rounds: list[dict[str, dict[str, Any]]] = []
     with running_double(server_core) as url:
-        for number in range(options.rounds):
-            order = names if number % 2 == 0 else names[::-1]
+        for order in alternating(names, options.rounds):
             rounds.append({name: run_once(name, url, options, client_core) for name in order})
             found = ", ".join(f"{name} {rounds[-1][name]['cpu_us']:.0f}" for name in names)
-            print(f"round {number + 1} of {options.rounds}: {found}", file=sys.stderr)
+            print(f"round {len(rounds)} of {options.rounds}: {found}", file=sys.stderr)
     summaries = {name: _summary(name, rounds) for name in names}
     _print_table(summaries)
     if server_core is None:
         print("No core of its own for the double: the wall time says little.")
-    path = save(
-        "cpu_per_job",
-        {
-            "options": vars(options),
-            "conditions": conditions(),
-            "cores": {"double": server_core, "clients": client_core},
-            "summary": {
-                name: {key: value._asdict() for key, value in found.items()}
-                for name, found in summaries.items()
-            },
-            "rounds": rounds,
-        },
-    )
-    print(f"All numbers: {path}")
+    cores = {"double": server_core, "clients": client_core}
+    keep("cpu_per_job", vars(options), summaries, rounds, cores=cores)
 
 
 if __name__ == "__main__":

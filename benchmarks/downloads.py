@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.cores import choose, pin
-from benchmarks.report import Quartiles, conditions, quartiles, save
+from benchmarks.report import Quartiles, alternating, as_dicts, conditions, quartiles, save
 from seedance_async import Session
 
 _GIGABIT: Final = 125e6
@@ -151,21 +151,17 @@ def main() -> None:
     server_core, client_core = choose()
     found: dict[str, Any] = {}
     for link, speed in _LINKS.items():
-        rounds: list[dict[str, dict[str, float]]] = []
         with _server(options.size, speed, server_core) as url:
-            for number in range(options.rounds):
-                order = names if number % 2 == 0 else names[::-1]
-                rounds.append({name: _run_once(name, url, options, client_core) for name in order})
+            rounds = [
+                {name: _run_once(name, url, options, client_core) for name in order}
+                for order in alternating(names, options.rounds)
+            ]
         summaries = {
             name: {key: quartiles([one[name][key] for one in rounds]) for key in rounds[0][name]}
             for name in names
         }
         _print_table(link, summaries)
-        kept = {
-            name: {key: value._asdict() for key, value in one.items()}
-            for name, one in summaries.items()
-        }
-        found[link] = {"summary": kept, "rounds": rounds}
+        found[link] = {"summary": as_dicts(summaries), "rounds": rounds}
     if "curl" not in names:
         print("curl is not installed: nothing to compare with.")
     given = {key: getattr(options, key) for key in ("files", "size", "at_once", "rounds")}

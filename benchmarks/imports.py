@@ -17,7 +17,7 @@ import time
 from typing import Final
 
 from benchmarks.cores import choose, pin
-from benchmarks.report import Quartiles, conditions, quartiles, save
+from benchmarks.report import Quartiles, alternating, keep, quartiles
 
 _NOTHING: Final = "nothing"
 _FLOOR: Final = "import aiohttp"
@@ -77,26 +77,13 @@ def main() -> None:
     pin(core)
     for name in _COMMANDS:
         _run_once(name)  # compiles, and brings the files into the system's cache
-    rounds: list[dict[str, float]] = []
-    for number in range(options.rounds):
-        order = list(_COMMANDS) if number % 2 == 0 else list(_COMMANDS)[::-1]
-        rounds.append({name: _run_once(name) for name in order})
+    rounds = [
+        {name: _run_once(name) for name in order}
+        for order in alternating(_COMMANDS, options.rounds)
+    ]
     summaries = {name: _summary(name, rounds) for name in _COMMANDS}
     _print_table(summaries)
-    path = save(
-        "imports",
-        {
-            "options": vars(options),
-            "conditions": conditions(),
-            "core": core,
-            "summary": {
-                name: {key: value._asdict() for key, value in found.items()}
-                for name, found in summaries.items()
-            },
-            "rounds": rounds,
-        },
-    )
-    print(f"All numbers: {path}")
+    keep("imports", vars(options), summaries, rounds, core=core)
 
 
 if __name__ == "__main__":

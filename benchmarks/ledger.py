@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.report import Quartiles, conditions, quartiles, save
+from benchmarks.report import Quartiles, keep, quartiles
 from seedance_async import ProFastTextToVideo, Succeeded
 from seedance_async.batch.ledger import Ledger
 from seedance_async.batch.planning import plan_manifest
@@ -155,13 +155,8 @@ def main() -> None:
         for writers in _WRITERS
     }
     _print_table(summaries)
-    kept = {
-        writers: {key: value._asdict() for key, value in found.items()}
-        for writers, found in summaries.items()
-    }
     given = {"changes": options.changes, "rounds": options.rounds}
-    report = {"options": given, "conditions": conditions(), "summary": kept, "rounds": rounds}
-    print(f"All numbers: {save('ledger', report)}")
+    keep("ledger", given, summaries, rounds)
 
 
 if __name__ == "__main__":

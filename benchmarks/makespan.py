@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final
 
-from benchmarks.report import Quartiles, conditions, quartiles, save
+from benchmarks.report import Quartiles, as_dicts, conditions, quartiles, save
 from seedance_async import (
     BackoffPolling,
     FixedPolling,
@@ -108,11 +108,8 @@ def main() -> None:
         for name, found in runs.items()
     }
     _print_table(summaries)
-    kept = {
-        name: {key: value._asdict() for key, value in found.items()}
-        for name, found in summaries.items()
-    }
-    report = {"options": vars(options), "conditions": conditions(), "summary": kept, "runs": runs}
+    about = {"options": vars(options), "conditions": conditions()}
+    report = {**about, "summary": as_dicts(summaries), "runs": runs}
     print(f"All numbers: {save('makespan', report)}")
 
 

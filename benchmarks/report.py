@@ -1,4 +1,4 @@
-"""What a benchmark reports: quartiles, the machine, the versions, and a file with all of it."""
+"""What benchmarks share: alternating rounds, quartiles, and a file with machine and versions."""
 
 from __future__ import annotations
 
@@ -9,12 +9,23 @@ import platform
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
-__all__ = ["Quartiles", "conditions", "quartiles", "save"]
+__all__ = [
+    "RESULTS",
+    "Quartiles",
+    "alternating",
+    "as_dicts",
+    "conditions",
+    "keep",
+    "quartiles",
+    "save",
+]
+
+_Name = TypeVar("_Name", str, int)
 
 RESULTS: Final = Path(__file__).parent / "results"
 _PACKAGES: Final = ("seedance-async", "aiohttp", "attrs", "cattrs", "anyio", "uvloop", "httpx")
@@ -36,6 +47,14 @@ def quartiles(values: Sequence[float]) -> Quartiles:
     return Quartiles(low, median, high)
 
 
+def alternating(names: Iterable[str], rounds: int) -> Iterator[tuple[str, ...]]:
+    """Yield the contenders in the order of each round: as named, then backwards, and so on."""
+    order = tuple(names)
+    for _ in range(rounds):
+        yield order
+        order = order[::-1]
+
+
 def conditions() -> dict[str, Any]:
     """Return what a number depends on besides the code: versions, machine, load."""
     return {
@@ -48,6 +67,29 @@ def conditions() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "load": os.getloadavg() if hasattr(os, "getloadavg") else None,
     }
+
+
+def as_dicts(
+    summaries: Mapping[_Name, Mapping[str, Quartiles]],
+) -> dict[_Name, dict[str, dict[str, float]]]:
+    """Return the quartiles of each contender as they are written down."""
+    return {
+        name: {key: value._asdict() for key, value in found.items()}
+        for name, found in summaries.items()
+    }
+
+
+def keep(
+    question: str,
+    options: Mapping[str, Any],
+    summaries: Mapping[_Name, Mapping[str, Quartiles]],
+    rounds: Sequence[Mapping[_Name, Any]],
+    **more: Any,
+) -> None:
+    """Write what all rounds came to, with the conditions and what else is told; say where."""
+    about = {"options": options, "conditions": conditions(), **more}
+    path = save(question, {**about, "summary": as_dicts(summaries), "rounds": rounds})
+    print(f"All numbers: {path}")
 
 
 def save(question: str, report: dict[str, Any]) -> Path:

@@ -18,9 +18,10 @@ from typing import Any, Final
 import attrs
 
 from benchmarks.figures import VARIANTS, Kept, dump, load, merge, read_results, unfit
+from benchmarks.marked import replace_block
 from benchmarks.report import RESULTS, Quartiles
 
-__all__ = ["BEGIN", "END", "FIGURES", "README", "ROWS", "Row", "Unit", "replace_table", "table"]
+__all__ = ["BEGIN", "END", "FIGURES", "README", "ROWS", "Row", "Unit", "table"]
 
 BEGIN: Final = "<!-- benchmarks: begin -->"
 END: Final = "<!-- benchmarks: end -->"
@@ -130,7 +131,7 @@ ROWS: Final = (
 # --- rendering ---------------------------------------------------------------------------------
 
 
-def table(kept: Mapping[str, Kept], rows: tuple[Row, ...] = ROWS) -> str:
+def table(kept: Mapping[str, Kept], rows: tuple[Row, ...]) -> str:
     """Return the Markdown table, how its goals fare, and what the figures depend on."""
     lines = [
         "| question | goal | measured: median [quartiles] |",
@@ -191,18 +192,6 @@ def _source(date: str, conditions: Mapping[str, Any]) -> str:
     )
 
 
-def replace_table(page: str, made: str) -> str:
-    """Return a page with the table between its markers.
-
-    Raises:
-        ValueError: It has not exactly one pair of them, in order.
-    """
-    if page.count(BEGIN) != 1 or page.count(END) != 1 or page.index(BEGIN) > page.index(END):
-        raise ValueError(f"the page needs one {BEGIN} and, below it, one {END}")
-    before, _, rest = page.partition(BEGIN)
-    return f"{before}{BEGIN}\n{made}\n{END}{rest.partition(END)[2]}"
-
-
 # --- the command -------------------------------------------------------------------------------
 
 
@@ -233,7 +222,7 @@ def main() -> None:
     before = load(FIGURES.read_text("utf-8"))
     page = README.read_text("utf-8")
     if check:
-        if page != replace_table(page, table(before)):
+        if page != replace_block(page, BEGIN, END, table(before, ROWS)):
             sys.exit("README.md is not what figures.json makes: python -m benchmarks.table")
         return
     results = read_results(RESULTS)
@@ -241,7 +230,7 @@ def main() -> None:
     _tell_left_out(results)
     _tell(before, after)
     FIGURES.write_text(dump(after), "utf-8")
-    README.write_text(replace_table(page, table(after)), "utf-8")
+    README.write_text(replace_block(page, BEGIN, END, table(after, ROWS)), "utf-8")
 
 
 if __name__ == "__main__":

@@ -51,6 +51,7 @@ _ROOTS: Final = (_OURS, "site-packages", "benchmarks", "asyncio", "json")
 STAGES: Final[dict[str, tuple[str, ...]]] = {
     "request: sent and its answer read": (
         "seedance_async/http.py",
+        "seedance_async/entrance.py",
         "seedance_async/exchange.py",
         "aiohttp/client.py",
         "aiohttp/client_reqrep.py:ClientResponse.",

@@ -16,14 +16,7 @@ import attrs
 from seedance_async.bodies import Answer, api_error, read_body, read_error_code
 from seedance_async.errors import ProtocolError
 
-__all__ = [
-    "CatalogModel",
-    "CatalogPage",
-    "PriceUnit",
-    "read_catalog_model",
-    "read_catalog_page",
-    "read_model_answer",
-]
+__all__ = ["CatalogModel", "PriceUnit", "read_model_answer"]
 
 PriceUnit = Literal["second", "output"]
 
@@ -53,23 +46,6 @@ class CatalogModel:
     input_schema: Mapping[str, Any] | None = attrs.field(default=None, hash=False, repr=False)
 
 
-@attrs.frozen(kw_only=True)
-class CatalogPage:
-    """A part of the catalog's list.
-
-    Attributes:
-        models: Those of this part that have an id.
-        total: How many models the whole list has.
-        limit: How many a part holds at most.
-        offset: Where this part begins.
-    """
-
-    models: tuple[CatalogModel, ...]
-    total: int | None = None
-    limit: int | None = None
-    offset: int | None = None
-
-
 def read_model_answer(answer: Answer, *, now: float) -> CatalogModel:
     """Read the answer to `GET /v1/models/{model_id}`, errors included; `now` is wall-clock time.
 
@@ -81,33 +57,6 @@ def read_model_answer(answer: Answer, *, now: float) -> CatalogModel:
     if not 200 <= answer.status < 300 or read_error_code(body, answer.status) is not None:
         raise api_error(answer, body, None, now)
     return _model(_read_object(answer))
-
-
-def read_catalog_model(body: bytes, status: int) -> CatalogModel:
-    """Read the answer to `GET /v1/models/{model_id}`.
-
-    Raises:
-        ProtocolError: The body is no JSON object.
-    """
-    return _model(_read_object(Answer(status, {}, body)))
-
-
-def read_catalog_page(body: bytes, status: int) -> CatalogPage:
-    """Read the answer to `GET /v1/models?...`; entries that are no models are left out.
-
-    Raises:
-        ProtocolError: The body is no JSON object.
-    """
-    document = _read_object(Answer(status, {}, body))
-    listed = document.get("models")
-    entries = listed if isinstance(listed, list) else []
-    models = (_model(entry) for entry in entries if isinstance(entry, dict))
-    return CatalogPage(
-        models=tuple(model for model in models if model.model_id),
-        total=_count(document.get("total")),
-        limit=_count(document.get("limit")),
-        offset=_count(document.get("offset")),
-    )
 
 
 def _read_object(answer: Answer) -> dict[str, Any]:
@@ -140,12 +89,6 @@ def _model(entry: Mapping[str, Any]) -> CatalogModel:
 
 def _text(value: object) -> str | None:
     return (value.strip() or None) if isinstance(value, str) else None
-
-
-def _count(value: object) -> int | None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        return None
-    return value
 
 
 def _price_unit(value: object) -> PriceUnit | None:

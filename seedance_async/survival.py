@@ -88,23 +88,11 @@ class Survival:
             self._spread = sqrt(max(0.0, square - self.mean**2))
         return self._spread
 
-    def expected_lateness(self, since: float, until: float) -> float:
-        """Return E[(until - T)+ | T > since]: how late a poll at `until` finds the end, on average.
-
-        Args:
-            since: The age at which the job was seen running, in seconds.
-            until: The age of the next poll.
-        """
-        alive = self.running(since)
-        if alive < _FEWEST:
-            rate = self._rates[bin_of(since)]
-            return _late(1.0, rate, until - since)
-        return max(0.0, until - since - (self._seconds(until) - self._seconds(since)) / alive)
-
     def age_of_lateness(self, since: float, lateness: float, latest: float) -> float:
         """Return the age at which the expected lateness reaches `lateness`, at most `latest`.
 
-        It never falls as `lateness` or `latest` grow.
+        Expected of a poll at an age is E[(age - T)+ | T > since]: how late it finds the end, on
+        average. The age never falls as `lateness` or `latest` grow.
 
         Args:
             since: The age at which the job was seen running, in seconds.

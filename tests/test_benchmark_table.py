@@ -10,8 +10,9 @@ import pytest
 
 import benchmarks.table
 from benchmarks.figures import VARIANTS, Kept, dump, load, read_results
+from benchmarks.marked import replace_block
 from benchmarks.report import Quartiles
-from benchmarks.table import BEGIN, END, FIGURES, README, ROWS, Row, main, replace_table, table
+from benchmarks.table import BEGIN, END, FIGURES, README, ROWS, Row, main, table
 
 from .benchmark_results import CONDITIONS, cpu_report, kept
 
@@ -25,7 +26,8 @@ ROW = Row("CPU of a job", "cpu_per_job 50", "ratio", 1.0)
 def test_the_readme_holds_the_table_of_the_committed_figures() -> None:
     """Whoever changes either by hand is told to run `python -m benchmarks.table`."""
     page = README.read_text("utf-8")
-    assert replace_table(page, table(load(FIGURES.read_text("utf-8")))) == page
+    made = table(load(FIGURES.read_text("utf-8")), ROWS)
+    assert replace_block(page, BEGIN, END, made) == page
 
 
 def test_the_committed_figures_are_written_as_the_command_writes_them() -> None:
@@ -112,17 +114,6 @@ def test_figures_of_equal_conditions_share_a_line_and_others_have_their_own() ->
         "- cpu_per_job 50, cpu_per_job 200",
         "- burst",
     ]
-
-
-def test_a_page_keeps_all_but_the_table() -> None:
-    page = f"before\n{BEGIN}\nold\n{END}\nafter\n"
-    assert replace_table(page, "new") == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
-
-
-@pytest.mark.parametrize("page", ["", BEGIN, f"{END} {BEGIN}", f"{BEGIN}{END}{BEGIN}{END}"])
-def test_a_page_without_one_pair_of_markers_is_refused(page: str) -> None:
-    with pytest.raises(ValueError, match="the page needs one"):
-        replace_table(page, "new")
 
 
 # --- the command ---------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from benchmarks.where import STAGES, Place, lines, owner_of, place_of, share, st
 
 ROOT = Path(__file__).parents[1]
 SEND = Place("seedance_async/http.py", "HttpTransport.send")
+ENTER = Place("seedance_async/entrance.py", "Entrance.enter")
 READ = Place("seedance_async/wire.py", "read_result")
 RUN = Place("asyncio/events.py", "Handle._run")
 PARSE = Place("aiohttp/client_proto.py", "ResponseHandler.data_received")
@@ -57,6 +58,7 @@ def test_a_function_has_an_owner_wherever_it_is_installed(
 
 def test_a_sample_belongs_to_the_innermost_stage() -> None:
     assert stage_of([PARSE, SEND, READ, RUN]) == "request: sent and its answer read"
+    assert stage_of([ENTER, SEND, RUN]) == "request: sent and its answer read"
     assert stage_of([READ, SEND, RUN]) == "wire: what an answer means"
 
 

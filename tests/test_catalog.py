@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from seedance_async.catalog import CatalogModel, read_catalog_model, read_catalog_page
+from seedance_async.bodies import Answer
+from seedance_async.catalog import CatalogModel, read_model_answer
 from seedance_async.errors import ProtocolError
 
 ENTRY = {
@@ -22,7 +23,11 @@ ENTRY = {
 
 
 def read(**changes: object) -> CatalogModel:
-    return read_catalog_model(json.dumps({**ENTRY, **changes}).encode(), 200)
+    return read_body(json.dumps({**ENTRY, **changes}).encode())
+
+
+def read_body(body: bytes) -> CatalogModel:
+    return read_model_answer(Answer(200, {}, body), now=0.0)
 
 
 def test_an_entry_is_read_whole() -> None:
@@ -78,7 +83,7 @@ def test_wrong_types_are_absent() -> None:
     odd = {name: {"odd": 1} for name in ENTRY if name != "input_schema"}
     assert read(**odd, input_schema="text") == CatalogModel(model_id="", display_name="")
     assert read(display_name=None).display_name == ENTRY["model_id"]
-    assert read_catalog_model(b"{}", 200) == CatalogModel(model_id="", display_name="")
+    assert read_body(b"{}") == CatalogModel(model_id="", display_name="")
 
 
 @pytest.mark.parametrize(
@@ -86,17 +91,7 @@ def test_wrong_types_are_absent() -> None:
 )
 def test_only_what_is_no_json_object_is_an_error(body: bytes) -> None:
     """The error keeps the status and the first 300 characters."""
-    for read_body in (read_catalog_model, read_catalog_page):
-        with pytest.raises(ProtocolError, match="no JSON object") as caught:
-            read_body(body, 502)
-        assert caught.value.status == 502
-        assert len(caught.value.excerpt) <= 300
-
-
-def test_a_page_keeps_the_models_that_have_an_id() -> None:
-    """Broken entries hide no good ones."""
-    body = {"models": [ENTRY, 5, {"display_name": "?"}], "total": 7, "limit": "50", "offset": 0}
-    page = read_catalog_page(json.dumps(body).encode(), 200)
-    assert [model.model_id for model in page.models] == [ENTRY["model_id"]]
-    assert (page.total, page.limit, page.offset) == (7, None, 0)
-    assert read_catalog_page(b'{"models": null, "total": true}', 200).models == ()
+    with pytest.raises(ProtocolError, match="no JSON object") as caught:
+        read_body(body)
+    assert caught.value.status == 200
+    assert len(caught.value.excerpt) <= 300

@@ -1,4 +1,4 @@
-"""The README's Python runs, and its set-up commands are two."""
+"""The README's Python runs, its set-up commands are two, and what it shows is what is printed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ast
 import asyncio
 import inspect
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,15 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from seedance_async.cli.app import run
 from seedance_async.simulator import Simulator
 from seedance_async.simulator.web import serve
 
 README = Path(__file__).parent.parent / "README.md"
 TEXT = README.read_text("utf-8")
+CONSOLES = re.findall(
+    r"^```console\n\$ seedance-async (.*?)\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL
+)
 BLOCKS = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 
 
@@ -63,6 +68,21 @@ async def _use(app: FastAPI) -> None:
             while (answer := (await client.get(address)).json())["url"] is None:
                 await asyncio.sleep(0.05)  # real sockets, so real time
             assert answer["state"] == "Succeeded"
+
+
+@pytest.mark.parametrize(("command", "shown"), CONSOLES, ids=[c for c, _ in CONSOLES])
+def test_a_command_prints_what_stands_below_it(
+    command: str,
+    shown: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Word for word but for spaces at the ends of lines; in virtual time, so on any machine."""
+    monkeypatch.chdir(tmp_path)
+    assert run(tuple(shlex.split(command))) == 0
+    printed = capsys.readouterr().out
+    assert [line.rstrip() for line in printed.splitlines()] == shown.splitlines()
 
 
 def test_there_are_exactly_two_set_up_commands_and_an_early_example() -> None:

@@ -49,12 +49,10 @@ class UnderWay:
         begun: How many rows of each shape were taken from those that wait.
         ages: For each shape the jobs that run or are being submitted, by key: the seconds since
             each was accepted, 0 before. There may be thousands, so none is an object of its own.
-        committed: Micro-dollars set aside for them.
     """
 
     begun: Mapping[Shape, int]
     ages: Mapping[Shape, Mapping[str, float]]
-    committed: int
 
 
 @attrs.frozen(kw_only=True)

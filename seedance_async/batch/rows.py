@@ -138,18 +138,16 @@ class Rows:
         """Return a row that is under way."""
         return self._under_way.get(key)
 
-    def under_way(self) -> tuple[dict[Shape, dict[str, float]], int]:
-        """Return the ages of what runs or is being submitted, and the money set aside for it."""
-        now, committed = self._now(), 0
+    def under_way(self) -> dict[Shape, dict[str, float]]:
+        """Return the ages of what runs or is being submitted, as `UnderWay.ages`."""
+        now = self._now()
         found: defaultdict[Shape, dict[str, float]] = defaultdict(dict)
         for row in list(self._under_way.values()):  # in one step, for another thread may ask
             if row.state is RowState.PLANNED:
                 continue
             age = 0.0 if row.accepted is None else max(0.0, now - row.accepted)
             found[row.shape][row.key] = age
-            if row.reservation is not None and row.reservation.open:
-                committed += row.reservation.amount
-        return found, committed
+        return found
 
     # --- starting --------------------------------------------------------------------------
 

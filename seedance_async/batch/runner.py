@@ -164,8 +164,7 @@ class Batch:
 
     def under_way(self) -> UnderWay:
         """Return what has been begun at this moment; may be called from any thread."""
-        ages, committed = self._rows.under_way()
-        return UnderWay(begun=dict(self._begun), ages=ages, committed=committed)
+        return UnderWay(begun=dict(self._begun), ages=self._rows.under_way())
 
     def stop(self, message: str) -> None:
         """Submit no more; what is accepted, or may be, is waited for and downloaded."""

@@ -25,7 +25,7 @@ from seedance_async.batch.queries import SQL, load, statements
 from seedance_async.batch.schema import explain, storable, write_meta
 from seedance_async.errors import LedgerError
 
-__all__ = ["Staging", "StagingStoppedError"]
+__all__ = ["Staging"]
 
 _STAGING: Final = load(Path(__file__).with_name("staging.sql"))
 _INDEXES: Final = ("row_key", "row_line", "row_state", "row_fold")

@@ -96,7 +96,7 @@ class Benchmark:
     def under_way(self) -> UnderWay:
         """Return what the round has begun; may be called from any thread."""
         batch = self._batch
-        return UnderWay(begun={}, ages={}, committed=0) if batch is None else batch.under_way()
+        return UnderWay(begun={}, ages={}) if batch is None else batch.under_way()
 
     def stop(self, message: str) -> None:
         """Submit no more; what is accepted, or may be, is waited for."""

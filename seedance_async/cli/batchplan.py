@@ -16,7 +16,7 @@ from seedance_async.batch.selection import Selection
 from seedance_async.budget import Account, to_micro, to_usd
 from seedance_async.cli.words import seconds, usd
 
-__all__ = ["Outlook", "Stock", "offer", "outlook_json", "outlook_lines", "rough_time", "take_stock"]
+__all__ = ["Outlook", "Stock", "offer", "outlook_json", "outlook_lines", "take_stock"]
 
 
 @attrs.frozen(kw_only=True)
@@ -155,12 +155,12 @@ def _price(outlook: Outlook) -> str:
 
 
 def _time(outlook: Outlook) -> str:
-    shortest = rough_time(outlook.forecast.shortest)
-    longest = rough_time(outlook.forecast.longest)
+    shortest = _rough_time(outlook.forecast.shortest)
+    longest = _rough_time(outlook.forecast.longest)
     return f"rough time with {outlook.max_in_flight} in flight: {shortest} to {longest}"
 
 
-def rough_time(amount: float) -> str:
+def _rough_time(amount: float) -> str:
     """Return seconds in the unit that a person would take."""
     if amount < 120:
         return seconds(amount)

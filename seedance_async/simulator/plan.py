@@ -58,7 +58,7 @@ class FaultPlan:
         """Read the command line's form, `["drop-after-accept=0.05", "429=1,since=10,until=70"]`.
 
         Raises:
-            ValueError: an argument cannot be read, or comes twice with other rates.
+            ValueError: an argument cannot be read, or comes twice for the same occasions.
         """
         faults: dict[Fault, Fault] = {}
         for argument in arguments:

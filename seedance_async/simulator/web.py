@@ -5,7 +5,7 @@ import contextlib
 import http
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from math import inf
 from typing import Final
 
@@ -96,20 +96,6 @@ async def serve(
                 await asyncio.wait([shutting])
         finally:
             await runner.cleanup()
-
-
-async def serve_until_cancelled(
-    simulator: Simulator,
-    *,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    on_listening: Callable[[Server], None] | None = None,
-) -> None:
-    """Serve until the task is cancelled; `on_listening` is told the address first."""
-    async with serve(simulator, host=host, port=port) as server:
-        if on_listening is not None:
-            on_listening(server)
-        await asyncio.get_running_loop().create_future()
 
 
 class _Door:

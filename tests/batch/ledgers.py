@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +20,20 @@ from seedance_async import (
 from seedance_async.batch.entries import PlanSummary, RowEntry, StagedRow
 from seedance_async.batch.ledger import Ledger
 from seedance_async.batch.reading import LedgerReader
-from tests.session.scene import fox
+from tests.session.scene import fox, run
 
 __all__ = [
     "ERROR",
+    "NOON",
     "ORIGIN",
     "URL",
     "cancelled",
     "entries",
     "failed",
     "fox",
+    "keyed",
     "lost",
+    "on_ledger",
     "opened",
     "plan",
     "staged",
@@ -70,6 +73,19 @@ async def plan(ledger: Ledger, keys: str, **options: Any) -> PlanSummary:
     """Make a plan of one row for each letter."""
     await ledger.stage(keyed(keys))
     return await ledger.plan(**options)
+
+
+def on_ledger(
+    folder: Path, main: Callable[[Ledger], Coroutine[Any, Any, None]], keys: str = "abc"
+) -> None:
+    """Run with a ledger whose plan has a row for each letter, in virtual time."""
+
+    async def whole() -> None:
+        async with await opened(folder) as ledger:
+            await plan(ledger, keys)
+            await main(ledger)
+
+    run(whole)
 
 
 async def submit(ledger: Ledger, key: str, request_id: str | None = None) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
 
 import pytest
 from blockbuster import BlockingError, blockbuster_ctx
@@ -25,6 +23,7 @@ from tests.batch.ledgers import (
     fox,
     keyed,
     lost,
+    on_ledger,
     opened,
     plan,
     states,
@@ -35,19 +34,6 @@ from tests.batch.ledgers import (
 from tests.session.scene import Scene, run
 
 STRANGE = 'line\nbreak "quote" \u2028 \\ é 狐 🦊 \ud800 \x00'
-
-
-def on_ledger(
-    folder: Path, main: Callable[[Ledger], Coroutine[Any, Any, None]], keys: str = "abc"
-) -> None:
-    """Run with a ledger whose plan has a row for each letter, in virtual time."""
-
-    async def whole() -> None:
-        async with await opened(folder) as ledger:
-            await plan(ledger, keys)
-            await main(ledger)
-
-    run(whole)
 
 
 # --- the words of the session ----------------------------------------------------------------

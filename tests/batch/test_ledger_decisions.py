@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from tests.batch.ledgers import (
     failed,
     fox,
     lost,
+    on_ledger,
     opened,
     plan,
     states,
@@ -28,19 +28,6 @@ from tests.batch.ledgers import (
     succeeded,
 )
 from tests.session.scene import run
-
-
-def on_ledger(
-    folder: Path, main: Callable[[Ledger], Coroutine[Any, Any, None]], keys: str = "abc"
-) -> None:
-    """Run with a ledger whose plan has a row for each letter, in virtual time."""
-
-    async def whole() -> None:
-        async with await opened(folder) as ledger:
-            await plan(ledger, keys)
-            await main(ledger)
-
-    run(whole)
 
 
 def test_a_doubt_is_settled_by_a_person_only(tmp_path: Path) -> None:

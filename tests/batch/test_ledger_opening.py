@@ -6,9 +6,7 @@ import shutil
 import sqlite3
 import stat
 import sys
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
 
 import attrs
 import pytest
@@ -23,6 +21,7 @@ from tests.batch.ledgers import (
     ORIGIN,
     entries,
     fox,
+    on_ledger,
     opened,
     plan,
     states,
@@ -31,20 +30,6 @@ from tests.batch.ledgers import (
     timed_out,
 )
 from tests.session.scene import run
-
-
-def on_ledger(
-    folder: Path, main: Callable[[Ledger], Coroutine[Any, Any, None]], keys: str = "abc"
-) -> None:
-    """Run with a ledger whose plan has a row for each letter, in virtual time."""
-
-    async def whole() -> None:
-        async with await opened(folder) as ledger:
-            await plan(ledger, keys)
-            await main(ledger)
-
-    run(whole)
-
 
 # --- opening: recovery, origin, versions, rights -----------------------------------------------
 

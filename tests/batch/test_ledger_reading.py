@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
 
 import attrs
 import pytest
@@ -20,27 +18,13 @@ from tests.batch.ledgers import (
     fox,
     keyed,
     lost,
-    opened,
+    on_ledger,
     plan,
     staged,
     submit,
     succeeded,
     timed_out,
 )
-from tests.session.scene import run
-
-
-def on_ledger(
-    folder: Path, main: Callable[[Ledger], Coroutine[Any, Any, None]], keys: str = "abc"
-) -> None:
-    """Run with a ledger whose plan has a row for each letter, in virtual time."""
-
-    async def whole() -> None:
-        async with await opened(folder) as ledger:
-            await plan(ledger, keys)
-            await main(ledger)
-
-    run(whole)
 
 
 def some(counts: dict[RowState, int]) -> dict[str, int]:

@@ -81,7 +81,7 @@ def test_between_two_reckonings_time_is_counted_down() -> None:
 
     def under_way() -> UnderWay:
         looks.append(clock.now)
-        return UnderWay(begun={FOX: 6}, ages={FOX: {"a": 0.0}}, committed=0)
+        return UnderWay(begun={FOX: 6}, ages={FOX: {"a": 0.0}})
 
     view = BatchView(
         lambda: glance(left=4, in_flight=1), under_way, lambda: 2,
@@ -103,7 +103,7 @@ def test_between_two_reckonings_time_is_counted_down() -> None:
 def test_nothing_is_left_once_all_is_over() -> None:
     """What was reckoned a moment ago is not counted down then."""
     seen = [glance(left=4, in_flight=1)]
-    nothing = UnderWay(begun={}, ages={}, committed=0)
+    nothing = UnderWay(begun={}, ages={})
     view = BatchView(
         lambda: seen[0], lambda: nothing, lambda: 2,
         shapes={FOX: 4}, account=Account(None), clock=lambda: 1.0,
@@ -116,7 +116,7 @@ def test_nothing_is_left_once_all_is_over() -> None:
 
 def test_a_bound_that_stops_rows_silences_the_time_left() -> None:
     """Nobody knows when money comes back; how long a video takes is known all the same."""
-    nothing = UnderWay(begun={}, ages={}, committed=0)
+    nothing = UnderWay(begun={}, ages={})
     view = BatchView(
         lambda: glance(left=4), lambda: nothing, lambda: 2,
         shapes={FOX: 10}, account=Account(None), all_pass=False,

@@ -12,7 +12,7 @@ from yarl import URL
 
 from seedance_async.simulator import Fault, FaultPlan, Simulator
 from seedance_async.simulator.media import video
-from seedance_async.simulator.web import Server, serve, serve_until_cancelled
+from seedance_async.simulator.web import Server, serve
 
 from .asking import FAST, FOX, HEADERS, LITE
 from .test_strictness import png
@@ -232,15 +232,19 @@ def test_only_loopback_is_listened_on() -> None:
     live(main)
 
 
-def test_serving_until_cancelled() -> None:
-    """The command line's form tells its address and leaves nothing open."""
+def test_a_server_that_is_cancelled_leaves_nothing_open() -> None:
+    """Its port is closed when the task has ended."""
 
     async def main() -> None:
-        listening: asyncio.Future[Server] = asyncio.get_running_loop().create_future()
-        task = asyncio.create_task(
-            serve_until_cancelled(Simulator(), on_listening=listening.set_result)
-        )
-        url = (await listening).base_url
+        listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        async def until_cancelled() -> None:
+            async with serve(Simulator()) as server:
+                listening.set_result(server.base_url)
+                await asyncio.Event().wait()
+
+        task = asyncio.create_task(until_cancelled())
+        url = await listening
         async with aiohttp.ClientSession() as client:
             async with client.get(f"{url}/v1/models", headers=HEADERS) as answer:
                 assert answer.status == 200

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import html
-import os
 import random
 import re
 import shutil
@@ -22,19 +21,12 @@ from urllib.parse import quote, unquote
 
 import attrs
 
-__all__ = ["Evidence", "Found", "long_token", "make_random", "plain_token", "signs_token", "spell"]
+__all__ = ["Evidence", "Found", "long_token", "plain_token", "signs_token", "spell"]
 
 _LETTERS = string.ascii_letters + string.digits
 _SIGNS = '+/=~%&"<'
 _ENOUGH = 18
 """So many characters of a token in a row are a leak; it is searched in pieces of that length."""
-
-
-def make_random() -> random.Random:
-    """Return this run's chance; `SEEDANCE_SEED` repeats another run's."""
-    seed = int(os.environ.get("SEEDANCE_SEED") or random.SystemRandom().getrandbits(48))
-    print(f"SEEDANCE_SEED={seed}")
-    return random.Random(seed)
 
 
 def plain_token(chance: random.Random) -> str:

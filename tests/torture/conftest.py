@@ -1,6 +1,7 @@
-"""Collects the figures of the torture, for the end of the run, and keeps them if asked.
+"""A disk in memory, dice that can be thrown again, and the figures of the torture.
 
-With `SEEDANCE_FIGURES=FILE` each test's figures are added to FILE as a line of JSON;
+The figures are collected for the end of the run, and kept if asked:
+with `SEEDANCE_FIGURES=FILE` each test's figures are added to FILE as a line of JSON, and
 `python -m tests.torture.page FILE` makes the README's table of it.
 """
 
@@ -10,13 +11,15 @@ import inspect
 import json
 import os
 import platform
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import attrs
 import pytest
 
+from tests.torture.diskbatch import in_memory
 from tests.torture.judge import Figures
 from tests.torture.summary import note_figures
 
@@ -26,6 +29,21 @@ _WHEN_AND_WHERE = {
     "platform": platform.system(),
     "form": "long" if "SEEDANCE_LONG" in os.environ else "short",
 }
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Path]:
+    """An empty folder, in memory where there is such a disk."""
+    with in_memory(tmp_path) as folder:
+        yield folder
+
+
+@pytest.fixture
+def chance() -> random.Random:
+    """This run's dice; `SEEDANCE_SEED` throws another run's again."""
+    seed = int(os.environ.get("SEEDANCE_SEED") or random.SystemRandom().getrandbits(48))
+    print(f"SEEDANCE_SEED={seed}")
+    return random.Random(seed)
 
 
 @pytest.fixture

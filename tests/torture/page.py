@@ -14,7 +14,9 @@ from typing import Any, Final
 
 import attrs
 
-__all__ = ["BEGIN", "END", "replace_table", "table"]
+from benchmarks.marked import replace_block
+
+__all__ = ["BEGIN", "END", "table"]
 
 BEGIN: Final = "<!-- torture: begin -->"
 END: Final = "<!-- torture: end -->"
@@ -117,22 +119,10 @@ def _number(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}"
 
 
-def replace_table(page: str, made: str) -> str:
-    """Return a page with the table between its markers.
-
-    Raises:
-        ValueError: It has not exactly one pair of them, in order.
-    """
-    if page.count(BEGIN) != 1 or page.count(END) != 1 or page.index(BEGIN) > page.index(END):
-        raise ValueError(f"the page needs one {BEGIN} and, below it, one {END}")
-    before, _, rest = page.partition(BEGIN)
-    return f"{before}{BEGIN}\n{made}\n{END}{rest.partition(END)[2]}"
-
-
 def main(figures: Path, readme: Path) -> None:
     """Put the table of a file of figures into a page."""
     made = table(line for line in figures.read_text("utf-8").splitlines() if line.strip())
-    readme.write_text(replace_table(readme.read_text("utf-8"), made), "utf-8")
+    readme.write_text(replace_block(readme.read_text("utf-8"), BEGIN, END, made), "utf-8")
 
 
 if __name__ == "__main__":

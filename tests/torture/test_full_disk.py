@@ -33,7 +33,6 @@ from tests.torture.diskbatch import (
     fill,
     foxes,
     given_up,
-    in_memory,
     mounted,
     remount,
     start,
@@ -46,12 +45,6 @@ from tests.torture.loopback import Loopback
 IS_LONG: Final = "SEEDANCE_LONG" in os.environ
 
 Tell = Callable[..., None]
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Path]:
-    with in_memory(tmp_path) as folder:
-        yield folder
 
 
 # --- every write --------------------------------------------------------------------------

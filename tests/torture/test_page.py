@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from .page import BEGIN, END, main, replace_table, table
+from .page import BEGIN, END, main, table
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -68,15 +68,6 @@ def test_never_lies_about_what_stands_around_the_table(tmp_path: Path) -> None:
     assert first == f"# Title\n\n{BEGIN}\n{table(LINES)}\n{END}\n\nThe end, è.\n"
     main(figures, readme)
     assert readme.read_text("utf-8") == first
-
-
-@pytest.mark.parametrize(
-    "page", ["no markers", BEGIN, f"{END} {BEGIN}", f"{BEGIN} {END} {BEGIN} {END}"]
-)
-def test_never_lies_by_writing_into_a_page_without_a_place(page: str) -> None:
-    """A page that has not exactly one place for the table is refused."""
-    with pytest.raises(ValueError, match="needs one"):
-        replace_table(page, "table")
 
 
 def test_never_lies_by_a_table_of_nothing() -> None:

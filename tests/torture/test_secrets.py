@@ -39,7 +39,7 @@ from tests.cli.processes import until
 from tests.hostile.batch_times import TOGETHER
 from tests.hostile.server import HostileServer, Plan, Received
 
-from .canary import Evidence, long_token, make_random, plain_token, signs_token, spell
+from .canary import Evidence, long_token, plain_token, signs_token, spell
 from .desk import Desk
 from .echoes import Elsewhere, catalog, echoes, errands, listening
 from .judge import Figures
@@ -61,11 +61,6 @@ SHOWN = {
     *("warnings", "journal.jsonl", "another origin"),
 }
 TOKENS = {"plain": plain_token, "signs": signs_token, "long": long_token}
-
-
-@pytest.fixture
-def chance() -> random.Random:
-    return make_random()
 
 
 def assert_where_it_belongs(received: list[Received], token: str) -> int:

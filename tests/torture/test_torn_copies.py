@@ -28,7 +28,7 @@ from seedance_async import BackoffPolling, LedgerError, SeedanceError
 from seedance_async.batch.report import BatchReport
 from tests.batch.night import Night
 from tests.session.scene import run
-from tests.torture.diskbatch import attempt, check_said, foxes, in_memory
+from tests.torture.diskbatch import attempt, check_said, foxes
 from tests.torture.judge import Figures
 
 IS_LONG: Final = "SEEDANCE_LONG" in os.environ
@@ -36,19 +36,6 @@ ROWS: Final = foxes(8)
 
 Tell = Callable[..., None]
 Ended = BatchReport | SeedanceError
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Path]:
-    with in_memory(tmp_path) as folder:
-        yield folder
-
-
-@pytest.fixture
-def chance() -> random.Random:
-    seed = int(os.environ.get("SEEDANCE_SEED", random.randrange(1 << 32)))
-    print(f"SEEDANCE_SEED={seed}")
-    return random.Random(seed)
 
 
 @attrs.frozen

@@ -15,7 +15,7 @@ import os
 import random
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -48,7 +48,6 @@ from tests.torture.diskbatch import (
     check_told,
     foxes,
     given_up,
-    in_memory,
     start,
     unwritten,
 )
@@ -62,19 +61,6 @@ SUBMITTING: Final = 8
 """POSTs at once; what is posted already cannot be stopped."""
 
 Tell = Callable[..., None]
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Path]:
-    with in_memory(tmp_path) as folder:
-        yield folder
-
-
-@pytest.fixture
-def chance() -> random.Random:
-    seed = int(os.environ.get("SEEDANCE_SEED", random.randrange(1 << 32)))
-    print(f"SEEDANCE_SEED={seed}")
-    return random.Random(seed)
 
 
 @attrs.define
