@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from seedance_async.batch.entries import Money
 from seedance_async.batch.stops import Stop, StopReason
 from seedance_async.budget import Account, Reservation, shown, to_micro
 from seedance_async.jobs import Cancelled, Failed, Outcome, Succeeded
@@ -34,6 +35,12 @@ class Purse:
     def reserved(self) -> int:
         """Micro-dollars that are set aside."""
         return self._account.reserved
+
+    @property
+    def money(self) -> Money:
+        """All of it: what is spent and set aside, and of how much of that the cost is unknown."""
+        account = self._account
+        return Money(account.settled, account.reserved, account.unpriced, account.unestimated)
 
     def reserve(self, of_shape: Shape) -> Reservation | Stop:
         """Set the estimate of one more video aside, or say why it cannot be."""
@@ -76,8 +83,8 @@ class Purse:
     def adopt(self, of_shape: Shape, amount: int | None) -> Reservation:
         """Return the reservation of an earlier run's job: its money is set aside already."""
         # What is known now counts, as in the account: see `running.account_of`.
-        amount = max(amount or 0, self._account.estimate(of_shape) or 0)
-        reservation = self._account.adopt(of_shape, amount)
+        known = [one for one in (amount, self._account.estimate(of_shape)) if one is not None]
+        reservation = self._account.adopt(of_shape, max(known, default=None))
         self._open.add(reservation)
         return reservation
 

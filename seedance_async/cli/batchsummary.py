@@ -12,9 +12,9 @@ import attrs
 from seedance_async.batch.edges import RowState
 from seedance_async.batch.report import BatchReport
 from seedance_async.batch.stops import StopReason
-from seedance_async.budget import to_usd
+from seedance_async.budget import known_usd
 from seedance_async.cli.batchexit import goes_on
-from seedance_async.cli.words import usd
+from seedance_async.cli.words import known_amount
 
 __all__ = ["CommandLine", "next_steps", "summary_json", "summary_lines", "troubles"]
 
@@ -82,20 +82,18 @@ def summary_lines(
     if report.invalid:
         states.append(f"{report.invalid:,} invalid")
     money = report.money
+    settled = known_amount(money.settled, money.unpriced)
+    reserved = known_amount(money.reserved, money.unestimated)
     lines = [
         f"{'1 row' if total == 1 else f'{total:,} rows'}: {', '.join(states) or 'none'}",
         f"this run: {report.submitted:,} submitted, {report.downloaded:,} downloaded, {took}",
-        f"all runs: {_usd(money.settled)} settled, {_usd(money.reserved)} reserved{_sure(report)}",
+        f"all runs: {settled} settled, {reserved} reserved{_sure(report)}",
     ]
     places = [("results", report.results), ("ledger", folder / "ledger.sqlite"), ("page", page)]
     if report.counts[RowState.DOWNLOADED]:
         places.insert(0, ("videos", folder / "videos"))
     lines += [f"{what:>8}: {path}" for what, path in places if path is not None]
     return lines
-
-
-def _usd(micro: int) -> str:
-    return usd(to_usd(micro))
 
 
 def _sure(report: BatchReport) -> str:
@@ -210,8 +208,8 @@ def summary_json(
         "to_download": report.to_download,
         "not_downloadable": report.not_downloadable,
         "money": {
-            "settled_usd": to_usd(report.money.settled),
-            "reserved_usd": to_usd(report.money.reserved),
+            "settled_usd": known_usd(report.money.settled, report.money.unpriced),
+            "reserved_usd": known_usd(report.money.reserved, report.money.unestimated),
             "unpriced": report.money.unpriced,
             "unestimated": report.money.unestimated,
         },

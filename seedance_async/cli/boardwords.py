@@ -14,7 +14,7 @@ from seedance_async.batch.edges import RowState
 from seedance_async.batch.report import Glance, RowChange
 from seedance_async.budget import shown
 from seedance_async.cli.foresight import NOTHING_KNOWN, Prospect
-from seedance_async.cli.words import between, seconds
+from seedance_async.cli.words import between, known_part, seconds
 from seedance_async.models import find_model
 
 __all__ = [
@@ -139,9 +139,15 @@ def moment_lines(moment: Moment) -> list[list[str]]:
 
 def _money(moment: Moment) -> list[str]:
     glance = moment.glance
-    parts = [f"{shown(glance.settled)} settled", f"{shown(glance.reserved)} reserved"]
-    if moment.to_come and glance.stop is None:
-        parts.append(f"{shown(moment.to_come)} to come")
+    parts = [
+        known_part(glance.settled, glance.unpriced, "settled"),
+        known_part(glance.reserved, glance.unestimated, "reserved"),
+    ]
+    if glance.stop is None and glance.left:
+        if moment.to_come is None:
+            parts.append("unknown to come")
+        elif moment.to_come:
+            parts.append(f"{shown(moment.to_come)} to come")
     return parts if moment.limit is None else [*parts, f"budget {shown(moment.limit)}"]
 
 

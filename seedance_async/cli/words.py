@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import ceil, floor, inf
 from typing import Any, assert_never
 
+from seedance_async.budget import known_sum, shown
 from seedance_async.jobs import (
     Cancelled,
     Failed,
@@ -18,7 +19,16 @@ from seedance_async.jobs import (
     jsonable,
 )
 
-__all__ = ["between", "describe", "seconds", "state_json", "state_name", "usd"]
+__all__ = [
+    "between",
+    "describe",
+    "known_amount",
+    "known_part",
+    "seconds",
+    "state_json",
+    "state_name",
+    "usd",
+]
 
 _NAMES: dict[type[State], str] = {
     InQueue: "in_queue",
@@ -70,6 +80,25 @@ def usd(amount: float) -> str:
     text = f"{amount:.6f}".rstrip("0")
     whole, _, fraction = text.partition(".")
     return f"${whole}.{fraction.ljust(2, '0')}"
+
+
+def known_amount(micro: int, unknown: int) -> str:
+    """Return a sum of micro-dollars as text, of which so many parts are not known."""
+    known = known_sum(micro, unknown)
+    return "unknown" if known is None else shown(known)
+
+
+def known_part(micro: int, unknown: int, what: str) -> str:
+    """Return a sum of money of which parts are not known: $1.25 settled (3 of unknown cost).
+
+    Args:
+        micro: What is known of it, in micro-dollars.
+        unknown: How many have an unknown cost; with nothing else, no amount is told.
+        what: What it is: settled, reserved.
+    """
+    if known_sum(micro, unknown) is None:
+        return f"{unknown:,} of unknown cost {what}"
+    return f"{shown(micro)} {what}" + (f" ({unknown:,} of unknown cost)" if unknown else "")
 
 
 def seconds(amount: float) -> str:
