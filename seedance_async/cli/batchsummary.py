@@ -10,17 +10,29 @@ from typing import Any
 import attrs
 
 from seedance_async.batch.edges import RowState
+from seedance_async.batch.entries import Money
 from seedance_async.batch.report import BatchReport
-from seedance_async.batch.stops import StopReason
+from seedance_async.batch.stops import Stop, StopReason
 from seedance_async.budget import known_usd
 from seedance_async.cli.batchexit import goes_on
 from seedance_async.cli.words import known_amount
 
-__all__ = ["CommandLine", "next_steps", "summary_json", "summary_lines", "troubles"]
+__all__ = [
+    "NOT_LOOKED_AT",
+    "CommandLine",
+    "next_steps",
+    "summary_json",
+    "summary_lines",
+    "troubles",
+    "unbegun_json",
+]
 
 _NOT_AGAIN = ("--retry", "--retry-downloads", "--dry-run")
 _CHOICE = ("--only", "--limit")
 _WITH_VALUE = ("--retry", *_CHOICE)
+
+NOT_LOOKED_AT = {"settled_usd": None, "reserved_usd": None, "unpriced": None, "unestimated": None}
+"""The money of a folder of which nobody knows what earlier runs paid."""
 
 
 @attrs.frozen
@@ -220,3 +232,32 @@ def summary_json(
         "seconds": round(took, 3),
         "next": list(steps),
     }
+
+
+def unbegun_json(folder: Path, said: str, *, code: int, where: str) -> dict[str, Any]:
+    """Return what `summary_json` does for a run that was interrupted before it began.
+
+    It did nothing, and its counts are empty; null is what it did not look at.
+
+    Args:
+        folder: The batch's.
+        said: What a person is told: what happened, and which command goes on.
+        code: The exit code.
+        where: The base URL, or `simulator`.
+    """
+    nothing = BatchReport(
+        counts={},
+        invalid=0,
+        submitted=0,
+        downloaded=0,
+        to_download=0,
+        not_downloadable=0,
+        money=Money(0, 0, 0, 0),
+        stop=Stop(StopReason.INTERRUPTED, "interrupted before the run began"),
+        denied=None,
+        storage_trouble=None,
+        results=None,
+    )
+    told = summary_json(nothing, folder, [said], code=code, took=0.0, where=where)
+    unknown = {"to_download": None, "not_downloadable": None, "money": NOT_LOOKED_AT}
+    return told | unknown | {"counts": {}, "report": None}

@@ -73,6 +73,11 @@ class Order:
     command: CommandLine
 
     @property
+    def origin(self) -> str:
+        """What the ledger calls the place of its jobs."""
+        return self.base_url or SIMULATOR
+
+    @property
     def poll_interval(self) -> float:
         """Seconds between two polls of a job."""
         speed = 1.0 if self.simulator is None else self.simulator.speed
@@ -118,9 +123,8 @@ class BenchRun:
             SeedanceError: The ledger or the service refuses.
         """
         order = self._order
-        origin = order.base_url or SIMULATOR
         self._ledger = ledger = await self._stack.enter_async_context(
-            await Ledger.open(order.folder, origin=origin)
+            await Ledger.open(order.folder, origin=order.origin)
         )
         if ledger.recovered and order.base_url is not None:
             tell(
