@@ -17,6 +17,7 @@ from seedance_async.batch.entries import Doubt
 from seedance_async.batch.ledger import SIMULATOR, Ledger
 from seedance_async.batch.reading import LedgerReader
 from seedance_async.budget import to_usd
+from seedance_async.cli.cleaning import one_line
 from seedance_async.cli.folder import next_command
 from seedance_async.cli.terminal import tell
 from seedance_async.cli.words import usd
@@ -106,7 +107,7 @@ def _prompt(doubt: Doubt) -> str:
 
 def _printable(text: str) -> str:
     """Return text on one line, with nothing that a terminal obeys."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return " ".join(one_line(text).encode(errors="replace").decode().split())
 
 
 def _shortened(text: str, width: int | None) -> str:

@@ -6,6 +6,7 @@ from math import ceil, floor, inf
 from typing import Any, assert_never
 
 from seedance_async.budget import known_sum, shown
+from seedance_async.cli.cleaning import one_line
 from seedance_async.jobs import (
     Cancelled,
     Failed,
@@ -53,7 +54,7 @@ def state_json(request_id: str, state: State) -> dict[str, Any]:
 
 
 def describe(state: State) -> str:
-    """Say a state in a few words."""
+    """Say a state in a few words, on one line."""
     match state:
         case InQueue(position=position):
             return "in the queue" if position is None else f"in the queue at position {position}"
@@ -62,15 +63,15 @@ def describe(state: State) -> str:
         case Succeeded(cost_usd=cost):
             return f"succeeded{'' if cost is None else f', {usd(cost)}'}"
         case Failed(error=error):
-            return f"failed: {error.message}"
+            return f"failed: {one_line(error.message)}"
         case Cancelled():
             return "cancelled"
         case TimedOut(reason=reason):
-            return f"not over, but no longer tracked: {reason}"
+            return f"not over, but no longer tracked: {one_line(reason)}"
         case Lost(error=error):
-            return f"lost: {error.message}"
+            return f"lost: {one_line(error.message)}"
         case InDoubt(error=error):
-            return f"in doubt: {error.message}"
+            return f"in doubt: {one_line(error.message)}"
         case _:
             assert_never(state)
 
