@@ -45,9 +45,14 @@ class Purse:
     def reserve(self, of_shape: Shape) -> Reservation | Stop:
         """Set the estimate of one more video aside, or say why it cannot be."""
         if self._max_videos is not None and self.paid >= self._max_videos:
+            are = (
+                "1 video of this folder is"
+                if self.paid == 1
+                else f"{self.paid} videos of this folder are"
+            )
             return Stop(
                 StopReason.MAX_VIDEOS,
-                f"{self.paid} videos of this folder are or may be paid for, and --max-videos "
+                f"{are} or may be paid for, and --max-videos "
                 f"(max_videos) allows {self._max_videos}: allow more to go on",
             )
         found = self._account.reserve(of_shape)

@@ -27,7 +27,7 @@ from seedance_async.cli.prices import UNBOUNDED, Bounds
 from seedance_async.cli.reporting import QUIET, Reporting
 from seedance_async.cli.spending import FREE, Spending, ask
 from seedance_async.cli.terminal import print_json, tell
-from seedance_async.cli.words import seconds
+from seedance_async.cli.words import counted, seconds
 from seedance_async.errors import SeedanceError
 
 if TYPE_CHECKING:
@@ -241,13 +241,12 @@ def _invalid(error: "InvalidManifestError", order: "Order") -> CommandError:
 
     for problem in error.problems:
         tell(str(RowError(problem.line, problem.field, problem.rule, problem.value)))
-    errors = "1 error" if error.total == 1 else f"{error.total:,} errors"
-    rows = "1 row" if error.lines == 1 else f"{error.lines:,} rows"
+    errors, rows = counted(error.total, "error"), counted(error.lines, "row")
     first = (
         f"; the first {len(error.problems)} are above" if len(error.problems) < error.total else ""
     )
     where = "" if error.errors_file is None else f" All are in {error.errors_file}."
-    others = "the other row" if error.rows == 1 else f"the other {error.rows:,} rows"
+    others = "the other row" if error.rows == 1 else f"the other {counted(error.rows, 'row')}"
     skip = f", or go on with {others}: --skip-invalid" if error.rows else ""
     name = "standard input" if order.manifest == "-" else order.manifest
     return CommandError(

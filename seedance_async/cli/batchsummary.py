@@ -15,7 +15,7 @@ from seedance_async.batch.report import BatchReport
 from seedance_async.batch.stops import Stop, StopReason
 from seedance_async.budget import known_usd
 from seedance_async.cli.batchexit import goes_on
-from seedance_async.cli.words import known_amount
+from seedance_async.cli.words import counted, known_amount
 
 __all__ = [
     "NOT_LOOKED_AT",
@@ -97,7 +97,7 @@ def summary_lines(
     settled = known_amount(money.settled, money.unpriced)
     reserved = known_amount(money.reserved, money.unestimated)
     lines = [
-        f"{'1 row' if total == 1 else f'{total:,} rows'}: {', '.join(states) or 'none'}",
+        f"{counted(total, 'row')}: {', '.join(states) or 'none'}",
         f"this run: {report.submitted:,} submitted, {report.downloaded:,} downloaded, {took}",
         f"all runs: {settled} settled, {reserved} reserved{_sure(report)}",
     ]

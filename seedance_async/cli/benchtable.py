@@ -21,6 +21,7 @@ from seedance_async.cli.batchexit import batch_exit
 from seedance_async.cli.batchsummary import NOT_LOOKED_AT, CommandLine, troubles
 from seedance_async.cli.benchrun import Order
 from seedance_async.cli.terminal import console, tell
+from seedance_async.cli.words import counted
 
 __all__ = ["bench_exit", "bench_json", "next_steps", "show", "unbegun_json"]
 
@@ -62,7 +63,7 @@ def next_steps(report: BenchmarkReport, folder: Path, command: CommandLine) -> l
             f"`seedance-async resolve {shlex.quote(str(folder))}` settles them"
         )
     if left := sum(counts[state] for state in _LEFT):
-        steps.append(f"{left:,} jobs are not over: `{command.again()}` goes on")
+        steps.append(f"{counted(left, 'job is', 'jobs are')} not over: `{command.again()}` goes on")
     return steps
 
 
