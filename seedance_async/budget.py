@@ -14,7 +14,17 @@ import attrs
 
 from seedance_async.models import Shape
 
-__all__ = ["Account", "Budget", "Reservation", "known_cost", "shown", "to_micro", "to_usd"]
+__all__ = [
+    "Account",
+    "Budget",
+    "Reservation",
+    "known_cost",
+    "known_sum",
+    "known_usd",
+    "shown",
+    "to_micro",
+    "to_usd",
+]
 
 
 def to_micro(usd: float | str | Decimal) -> int:
@@ -35,6 +45,22 @@ def to_micro(usd: float | str | Decimal) -> int:
 def to_usd(micro: int) -> float:
     """Return micro-dollars as USD."""
     return micro / 1_000_000
+
+
+def known_sum(micro: int, unknown: int) -> int | None:
+    """Return a sum of money; None if nothing of it is known, which is not 0.
+
+    Args:
+        micro: What is known of it, in micro-dollars.
+        unknown: How many amounts in it are not known.
+    """
+    return None if unknown and not micro else micro
+
+
+def known_usd(micro: int, unknown: int) -> float | None:
+    """Return a sum as USD; None if nothing of it is known, which is not 0."""
+    known = known_sum(micro, unknown)
+    return None if known is None else to_usd(known)
 
 
 _MOST = (1 << 63) - 1
@@ -105,11 +131,19 @@ def _price_of(price: Price, model_id: str) -> float | None:
 
 @attrs.define(eq=False)
 class Reservation:
-    """Money set aside for one submission; settled or released once."""
+    """Money set aside for one submission; settled or released once.
+
+    Attributes:
+        shape: What the estimate depends on.
+        amount: Micro-dollars.
+        open: Whether they are still set aside.
+        estimated: Whether that is an estimate; else no price was known, and they are 0.
+    """
 
     shape: Shape
     amount: int
     open: bool = True
+    estimated: bool = True
 
 
 @attrs.define
@@ -117,11 +151,20 @@ class Account:
     """The state of a budget: what is settled, and what is set aside.
 
     A job that is over without a known cost keeps its reservation, for it may be billed.
+
+    Attributes:
+        budget: The bound and the prices; None: neither.
+        settled: Micro-dollars that are spent.
+        reserved: Micro-dollars that are set aside.
+        unpriced: Videos in `settled` whose cost was not told: at their estimate, or at nothing.
+        unestimated: Submissions in `reserved` at nothing, as no price was known.
     """
 
     budget: Budget | None
     settled: int = 0
     reserved: int = 0
+    unpriced: int = 0
+    unestimated: int = 0
     _dearest: dict[Shape, int] = attrs.field(factory=dict)
 
     def estimate(self, shape: Shape) -> int | None:
@@ -135,7 +178,7 @@ class Account:
         """Set the estimate aside, or say why it cannot be."""
         estimate = self.estimate(shape)
         if self.budget is None or self.budget.usd is None:
-            reservation = Reservation(shape, estimate or 0)
+            reservation = Reservation(shape, estimate or 0, estimated=estimate is not None)
         elif estimate is None:
             return (
                 f"no price is known for {shape.model_id}, so its cost cannot be held within the "
@@ -151,15 +194,20 @@ class Account:
                 )
             reservation = Reservation(shape, estimate)
         self.reserved += reservation.amount
+        self.unestimated += not reservation.estimated
         return reservation
 
-    def adopt(self, shape: Shape, amount: int) -> Reservation:
+    def adopt(self, shape: Shape, amount: int | None) -> Reservation:
         """Return the reservation of an earlier run's job, which is counted as reserved already."""
-        return Reservation(shape, amount)
+        return Reservation(shape, amount or 0, estimated=amount is not None)
 
     def raise_to(self, reservation: Reservation, amount: int) -> None:
-        """Set more aside for what runs, once it is known to be dearer."""
-        if reservation.open and amount > reservation.amount:
+        """Set more aside for what runs, once it is known to be dearer, or what it costs at all."""
+        if not reservation.open:
+            return
+        self.unestimated -= not reservation.estimated
+        reservation.estimated = True
+        if amount > reservation.amount:
             self.reserved += amount - reservation.amount
             reservation.amount = amount
 
@@ -168,6 +216,7 @@ class Account:
         if reservation.open:
             reservation.open = False
             self.reserved -= reservation.amount
+            self.unestimated -= not reservation.estimated
 
     def settle(self, reservation: Reservation, cost_usd: float | None, *, succeeded: bool) -> None:
         """Book a job that is over: its cost if known, its estimate if it succeeded without one."""
@@ -177,6 +226,7 @@ class Account:
         self.release(reservation)
         if cost is None:
             self.settled += reservation.amount
+            self.unpriced += 1
             return
         self.settled += cost
         self._dearest[reservation.shape] = max(cost, self._dearest.get(reservation.shape, 0))

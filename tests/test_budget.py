@@ -207,6 +207,23 @@ def test_what_is_over_is_booked_once(
     for _ in range(2):
         account.settle(reservation, cost, succeeded=succeeded)
     assert (account.settled, account.reserved) == (settled, still_reserved)
+    assert account.unpriced == (succeeded and cost is None)
+    assert account.unestimated == 0
     account.release(reservation)
     account.release(reservation)
     assert (account.settled, account.reserved) == (settled, 0)
+
+
+def test_submissions_without_a_price_are_counted_until_their_cost_is_known() -> None:
+    """Nothing is set aside for them, which must not read as if they cost nothing."""
+    account = Account(None)
+    first, second, third, fourth = (reserved(account, SHAPES[0]) for _ in range(4))
+    reserved(account, SHAPES[1])
+    assert (account.reserved, account.unestimated) == (0, 5)
+    account.release(first)
+    account.settle(second, None, succeeded=True)
+    assert (account.settled, account.unpriced, account.unestimated) == (0, 1, 3)
+    account.settle(third, 0.25, succeeded=True)
+    for _ in range(2):
+        account.raise_to(fourth, account.estimate(SHAPES[0]) or 0)
+    assert (account.settled, account.reserved, account.unestimated) == (250_000, 250_000, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from seedance_async.batch.entries import Money
 from seedance_async.batch.stops import Stop, StopReason
 from seedance_async.budget import Account, Reservation, shown, to_micro
 from seedance_async.jobs import Cancelled, Failed, Outcome, Succeeded
@@ -35,12 +36,23 @@ class Purse:
         """Micro-dollars that are set aside."""
         return self._account.reserved
 
+    @property
+    def money(self) -> Money:
+        """All of it: what is spent and set aside, and of how much of that the cost is unknown."""
+        account = self._account
+        return Money(account.settled, account.reserved, account.unpriced, account.unestimated)
+
     def reserve(self, of_shape: Shape) -> Reservation | Stop:
         """Set the estimate of one more video aside, or say why it cannot be."""
         if self._max_videos is not None and self.paid >= self._max_videos:
+            are = (
+                "1 video of this folder is"
+                if self.paid == 1
+                else f"{self.paid} videos of this folder are"
+            )
             return Stop(
                 StopReason.MAX_VIDEOS,
-                f"{self.paid} videos of this folder are or may be paid for, and --max-videos "
+                f"{are} or may be paid for, and --max-videos "
                 f"(max_videos) allows {self._max_videos}: allow more to go on",
             )
         found = self._account.reserve(of_shape)
@@ -76,8 +88,8 @@ class Purse:
     def adopt(self, of_shape: Shape, amount: int | None) -> Reservation:
         """Return the reservation of an earlier run's job: its money is set aside already."""
         # What is known now counts, as in the account: see `running.account_of`.
-        amount = max(amount or 0, self._account.estimate(of_shape) or 0)
-        reservation = self._account.adopt(of_shape, amount)
+        known = [one for one in (amount, self._account.estimate(of_shape)) if one is not None]
+        reservation = self._account.adopt(of_shape, max(known, default=None))
         self._open.add(reservation)
         return reservation
 

@@ -69,6 +69,8 @@ class Glance:
         submitted: Accepted in this run.
         settled: What is spent.
         reserved: What is set aside.
+        unpriced: Videos in `settled` whose cost was not told: at their estimate, or at nothing.
+        unestimated: Attempts in `reserved` at nothing, as no price was known.
         stop: Why no more is submitted; None: it goes on.
     """
 
@@ -80,6 +82,8 @@ class Glance:
     submitted: int
     settled: int
     reserved: int
+    unpriced: int
+    unestimated: int
     stop: Stop | None
 
 

@@ -150,6 +150,7 @@ class Batch:
 
     def glance(self) -> Glance:
         """Return the numbers of this moment."""
+        money = self._purse.money
         return Glance(
             counts=dict(self._counts),
             left=self._left,
@@ -157,8 +158,10 @@ class Batch:
             waiting=self._rows.waiting,
             downloading=self._downloads.open,
             submitted=self._submitted,
-            settled=self._purse.settled,
-            reserved=self._purse.reserved,
+            settled=money.settled,
+            reserved=money.reserved,
+            unpriced=money.unpriced,
+            unestimated=money.unestimated,
             stop=self._stop,
         )
 
@@ -341,9 +344,7 @@ class Batch:
             downloaded=self._downloads.downloaded,
             to_download=to_download,
             not_downloadable=not_downloadable,
-            money=attrs.evolve(
-                await ledger.money(), settled=self._purse.settled, reserved=self._purse.reserved
-            ),
+            money=self._purse.money,
             stop=self._stop,
             denied=self._rows.denied,
             storage_trouble=self._downloads.storage_trouble or trouble,

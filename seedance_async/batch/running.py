@@ -123,13 +123,19 @@ async def account_of(ledger: Ledger, budget: Budget | None) -> Account:
     """
     money = await ledger.money()
     account = Account(
-        budget, settled=money.settled, reserved=money.reserved, dearest=await ledger.dearest()
+        budget,
+        settled=money.settled,
+        reserved=money.reserved,
+        unpriced=money.unpriced,
+        dearest=await ledger.dearest(),
     )
     for attempts in await ledger.unsettled():
-        estimate = account.estimate(attempts.shape) or 0
-        more = max(0, estimate - (attempts.estimate or 0)) * attempts.count
+        estimate = account.estimate(attempts.shape)
+        more = max(0, (estimate or 0) - (attempts.estimate or 0)) * attempts.count
         if attempts.succeeded:
             account.settled += more
         else:
             account.reserved += more
+            if estimate is None and attempts.estimate is None:
+                account.unestimated += attempts.count
     return account

@@ -14,7 +14,7 @@ from seedance_async.bench.figures import LevelFigures, Quantiles, RoundFigures
 from seedance_async.bench.plots import Line, Span, line_plot, span_plot, text
 from seedance_async.bench.report import BenchmarkReport
 from seedance_async.bench.samples import Sample
-from seedance_async.budget import shown
+from seedance_async.budget import known_sum, shown
 
 __all__ = ["page"]
 
@@ -87,9 +87,18 @@ def page(report: BenchmarkReport) -> str:
     )
 
 
+def _sum(micro: int, unknown: int) -> str:
+    if known_sum(micro, unknown) is None:
+        return "an unknown sum"
+    return shown(micro) + (f" ({unknown:,} of unknown cost)" if unknown else "")
+
+
 def _subtitle(report: BenchmarkReport) -> str:
     levels = ", ".join(str(level.level) for level in report.levels)
-    money = f"{shown(report.money.settled)} settled, {shown(report.money.reserved)} reserved"
+    money = (
+        f"{_sum(report.money.settled, report.money.unpriced)} settled, "
+        f"{_sum(report.money.reserved, report.money.unestimated)} reserved"
+    )
     rounds = "1 round" if report.repeats == 1 else f"{report.repeats} rounds"
     return (
         f"on {report.service}: levels {levels}, {rounds} of {report.jobs} jobs each; "

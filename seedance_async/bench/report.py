@@ -20,7 +20,7 @@ from seedance_async.bench.figures import (
 )
 from seedance_async.bench.knee import Point, Recommendation, recommend
 from seedance_async.bench.rounds import BenchmarkPlan
-from seedance_async.budget import to_usd
+from seedance_async.budget import known_usd, to_usd
 from seedance_async.jobs import ErrorInfo
 
 __all__ = ["BenchmarkReport", "csv_rows", "report_json", "report_of"]
@@ -111,8 +111,10 @@ def report_json(report: BenchmarkReport) -> dict[str, Any]:
         "levels": [_level_json(level) for level in report.levels],
         "rounds": [_round_json(this) for this in report.rounds],
         "money": {
-            "settled_usd": to_usd(report.money.settled),
-            "reserved_usd": to_usd(report.money.reserved),
+            "settled_usd": known_usd(report.money.settled, report.money.unpriced),
+            "reserved_usd": known_usd(report.money.reserved, report.money.unestimated),
+            "unpriced": report.money.unpriced,
+            "unestimated": report.money.unestimated,
         },
         "stop": None if stop is None else {"reason": stop.reason.value, "message": stop.message},
         "troubles": dict(report.troubles),

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,7 +26,7 @@ from seedance_async.cli.prices import UNBOUNDED, Bounds
 from seedance_async.cli.reporting import QUIET, Reporting
 from seedance_async.cli.spending import FREE, Spending, ask
 from seedance_async.cli.terminal import print_json, tell
-from seedance_async.cli.words import seconds
+from seedance_async.cli.words import counted, seconds
 from seedance_async.errors import SeedanceError
 
 if TYPE_CHECKING:
@@ -186,23 +187,20 @@ def _carry_out(order: "Order", *, yes: bool, as_json: bool) -> int:
     with asyncio.Runner() as runner:
         run = BatchRun(order, as_json=as_json)
         try:
-            with Unwelcome() as unwelcome:
+            with ExitStack() as stack:
+                unwelcome = Unwelcome()
                 try:
-                    outlook = runner.run(run.prepare())
-                    _show(outlook, order.choice.dry_run)
-                    if order.choice.dry_run:
-                        return _end_dry_run(outlook, as_json)
-                    if outlook.forecast.videos and order.base_url is not None and not yes:
-                        _ask(outlook)
-                except KeyboardInterrupt:
-                    return _end_early(order, unwelcome.code)
-            with Interrupts() as interrupts:
-                report = runner.run(run.run(interrupts))
-                page = runner.run(_leave_page(order)) if report is not None else None
-                return _end(order, run, report, page, interrupts.code, as_json)
-        except KeyboardInterrupt:  # during the run, signals come to it in stages
-            tell("nothing was submitted.", label="interrupted", style="yellow")
-            return Exit.INTERRUPTED
+                    with unwelcome:
+                        outlook = runner.run(run.prepare())
+                        _show(outlook, order.choice.dry_run)
+                        if order.choice.dry_run:
+                            return _end_dry_run(outlook, as_json)
+                        if outlook.forecast.videos and order.base_url is not None and not yes:
+                            _ask(outlook)
+                    interrupts = stack.enter_context(Interrupts())
+                except KeyboardInterrupt:  # during the run, signals come to it in stages
+                    return _end_early(order, unwelcome.code, as_json)
+                return _go(runner, run, order, interrupts, as_json)
         except InvalidManifestError as error:
             raise _invalid(error, order) from error
         except ManifestError as error:
@@ -242,13 +240,12 @@ def _invalid(error: "InvalidManifestError", order: "Order") -> CommandError:
 
     for problem in error.problems:
         tell(str(RowError(problem.line, problem.field, problem.rule, problem.value)))
-    errors = "1 error" if error.total == 1 else f"{error.total:,} errors"
-    rows = "1 row" if error.lines == 1 else f"{error.lines:,} rows"
+    errors, rows = counted(error.total, "error"), counted(error.lines, "row")
     first = (
         f"; the first {len(error.problems)} are above" if len(error.problems) < error.total else ""
     )
     where = "" if error.errors_file is None else f" All are in {error.errors_file}."
-    others = "the other row" if error.rows == 1 else f"the other {error.rows:,} rows"
+    others = "the other row" if error.rows == 1 else f"the other {counted(error.rows, 'row')}"
     skip = f", or go on with {others}: --skip-invalid" if error.rows else ""
     name = "standard input" if order.manifest == "-" else order.manifest
     return CommandError(
@@ -257,13 +254,24 @@ def _invalid(error: "InvalidManifestError", order: "Order") -> CommandError:
     )
 
 
-def _end_early(order: "Order", code: int) -> int:
-    tell(
-        f"nothing was submitted. `{order.command.same()}` goes on",
-        label="interrupted",
-        style="yellow",
-    )
+def _end_early(order: "Order", code: int, as_json: bool) -> int:
+    from seedance_async.cli.batchsummary import unbegun_json
+
+    said = f"nothing was submitted. `{order.command.same()}` goes on"
+    tell(said, label="interrupted", style="yellow")
+    if as_json:
+        print_json(unbegun_json(order.folder, said, code=code, where=order.origin))
     return code
+
+
+def _go(
+    runner: asyncio.Runner, run: "BatchRun", order: "Order", interrupts: Interrupts, as_json: bool
+) -> int:
+    report = runner.run(run.run(interrupts))
+    if report is None:
+        return _end_early(order, interrupts.code or Exit.INTERRUPTED, as_json)
+    page = runner.run(_leave_page(order))
+    return _end(order, report, page, interrupts.code, took=run.seconds, as_json=as_json)
 
 
 async def _leave_page(order: "Order") -> Path | None:
@@ -274,19 +282,17 @@ async def _leave_page(order: "Order") -> Path | None:
 
 def _end(
     order: "Order",
-    run: "BatchRun",
-    report: "BatchReport | None",
+    report: "BatchReport",
     page: Path | None,
     interrupted: int | None,
+    *,
+    took: float,
     as_json: bool,
 ) -> int:
     """Say how it ended and which command goes on, and return the exit code."""
     from seedance_async.cli.batchexit import batch_exit
     from seedance_async.cli.batchsummary import next_steps, summary_json, summary_lines, troubles
 
-    if report is None:
-        return _end_early(order, interrupted or Exit.INTERRUPTED)
-    took = run.seconds
     code = batch_exit(report, interrupted=interrupted)
     simulated = order.base_url is None
     steps = next_steps(report, order.folder, order.command, simulated=simulated)

@@ -24,11 +24,11 @@ from seedance_async.cli.boardwords import (
     change_in_words,
     flowing,
     moment_lines,
-    one_line,
     over,
     short_model,
     total,
 )
+from seedance_async.cli.cleaning import one_line
 from seedance_async.cli.eventlines import (
     event_line,
     interrupted_event,
@@ -170,7 +170,7 @@ class Board:
         if self._as_json:
             self._event(row_event(change))
             return
-        text = f"{self._name(change)}  {change_in_words(change)}"
+        text = f"{one_line(self._name(change))}  {change_in_words(change)}"
         if not self.live:
             if self._is_news(change):
                 write(f"{seconds(self.elapsed):>6}  {self._counter()}  {text}\n")

@@ -14,7 +14,7 @@ from seedance_async.batch.planning import Plan
 from seedance_async.batch.reading import LedgerReader
 from seedance_async.batch.selection import Selection
 from seedance_async.budget import Account, to_micro, to_usd
-from seedance_async.cli.words import seconds, usd
+from seedance_async.cli.words import counted, seconds, usd
 
 __all__ = ["Outlook", "Stock", "offer", "outlook_json", "outlook_lines", "take_stock"]
 
@@ -105,7 +105,8 @@ def outlook_lines(outlook: Outlook) -> list[str]:
     """Return the plan in short: a line for each number that is not zero."""
     plan, stock = outlook.plan, outlook.stock
     known = "known already" if plan.unchanged or not plan.added else f"{plan.added:,} new"
-    lines = [f"{_manifest(outlook.manifest)}: {_rows(plan.rows)}, {known}; into {outlook.folder}"]
+    rows = counted(plan.rows, "row")
+    lines = [f"{_manifest(outlook.manifest)}: {rows}, {known}; into {outlook.folder}"]
     numbers = [
         (outlook.forecast.rows, f"to submit{_price(outlook)}"),
         (stock.attach, "to attach: submitted by an earlier run, not over"),
@@ -125,10 +126,6 @@ def outlook_lines(outlook: Outlook) -> list[str]:
 
 def _manifest(name: str) -> str:
     return "standard input" if name == "-" else name
-
-
-def _rows(number: int) -> str:
-    return "1 row" if number == 1 else f"{number:,} rows"
 
 
 def _over(stock: Stock) -> int:
@@ -172,9 +169,7 @@ def _rough_time(amount: float) -> str:
 def offer(outlook: Outlook) -> str:
     """Return what is asked before money is spent."""
     forecast, account = outlook.forecast, outlook.account
-    videos = (
-        "1 paid generation" if forecast.videos == 1 else f"{forecast.videos:,} paid generations"
-    )
+    videos = counted(forecast.videos, "paid generation")
     lines = [f"This submits up to {videos} on {outlook.where}{_price(outlook)}."]
     if account.settled or account.reserved:
         lines.append(

@@ -39,6 +39,7 @@ from seedance_async.cli.prices import Bounds, Prices, ask_catalog, without_price
 from seedance_async.cli.progress import Progress
 from seedance_async.cli.terminal import tell
 from seedance_async.cli.watch import Watch
+from seedance_async.cli.words import counted
 from seedance_async.errors import CredentialsError, SeedanceError
 from seedance_async.models import Shape
 from seedance_async.pacing import RetryPolicy
@@ -141,7 +142,7 @@ class BatchRun:
             tell(_found_under_way(ledger.recovered, order), label="warning", style="yellow")
         plan = await self._plan(None if order.choice.dry_run else folder / "errors.jsonl")
         for text, rows in plan.advice.items():
-            tell(f"{text} ({rows:,} rows)", label="warning", style="yellow")
+            tell(f"{text} ({counted(rows, 'row')})", label="warning", style="yellow")
         self._selection = await select(ledger, limit=order.choice.limit, only=order.only)
         if order.base_url is None and order.downloading.download:
             await ledger.forget_videos()
@@ -258,12 +259,12 @@ class BatchRun:
         for text in found.warnings[:_SHOWN]:
             tell(text, label="warning", style="yellow")
         if (more := len(found.warnings) - _SHOWN) > 0:
-            tell(f"{more:,} more images like these", label="warning", style="yellow")
+            tell(f"{counted(more, 'more image')} like these", label="warning", style="yellow")
         if found.broken:
             for text in found.broken[:_SHOWN]:
                 tell(text)
             number = len(found.broken)
-            what = "1 image breaks a rule" if number == 1 else f"{number:,} images break rules"
+            what = counted(number, "image breaks a rule", "images break rules")
             shown_first = f"; the first {_SHOWN} are above" if number > _SHOWN else ""
             raise CommandError(
                 f"{what} of its model{shown_first}. Nothing was submitted: mend them, or run "
@@ -338,7 +339,7 @@ class BatchRun:
 
 
 def _found_under_way(number: int, order: Order) -> str:
-    rows = "1 row was" if number == 1 else f"{number:,} rows were"
+    rows = counted(number, "row was", "rows were")
     what = "planned again" if order.base_url is None else "in doubt"
     return f"{rows} under way when an earlier run was cut off, and now {what}"
 

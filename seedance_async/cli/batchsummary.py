@@ -7,15 +7,26 @@ from pathlib import Path
 from typing import Any
 
 from seedance_async.batch.edges import RowState
+from seedance_async.batch.entries import Money
 from seedance_async.batch.report import BatchReport
-from seedance_async.batch.stops import StopReason
-from seedance_async.budget import to_usd
+from seedance_async.batch.stops import Stop, StopReason
+from seedance_async.budget import known_usd
 from seedance_async.cli.batchexit import goes_on
 from seedance_async.cli.commandline import CommandLine
-from seedance_async.cli.words import usd
+from seedance_async.cli.words import counted, known_amount
 from seedance_async.shell import quoted
 
-__all__ = ["next_steps", "summary_json", "summary_lines", "troubles"]
+__all__ = [
+    "NOT_LOOKED_AT",
+    "next_steps",
+    "summary_json",
+    "summary_lines",
+    "troubles",
+    "unbegun_json",
+]
+
+NOT_LOOKED_AT = {"settled_usd": None, "reserved_usd": None, "unpriced": None, "unestimated": None}
+"""The money of a folder of which nobody knows what earlier runs paid."""
 
 
 def summary_lines(
@@ -31,20 +42,18 @@ def summary_lines(
     if report.invalid:
         states.append(f"{report.invalid:,} invalid")
     money = report.money
+    settled = known_amount(money.settled, money.unpriced)
+    reserved = known_amount(money.reserved, money.unestimated)
     lines = [
-        f"{'1 row' if total == 1 else f'{total:,} rows'}: {', '.join(states) or 'none'}",
+        f"{counted(total, 'row')}: {', '.join(states) or 'none'}",
         f"this run: {report.submitted:,} submitted, {report.downloaded:,} downloaded, {took}",
-        f"all runs: {_usd(money.settled)} settled, {_usd(money.reserved)} reserved{_sure(report)}",
+        f"all runs: {settled} settled, {reserved} reserved{_sure(report)}",
     ]
     places = [("results", report.results), ("ledger", folder / "ledger.sqlite"), ("page", page)]
     if report.counts[RowState.DOWNLOADED]:
         places.insert(0, ("videos", folder / "videos"))
     lines += [f"{what:>8}: {path}" for what, path in places if path is not None]
     return lines
-
-
-def _usd(micro: int) -> str:
-    return usd(to_usd(micro))
 
 
 def _sure(report: BatchReport) -> str:
@@ -159,8 +168,8 @@ def summary_json(
         "to_download": report.to_download,
         "not_downloadable": report.not_downloadable,
         "money": {
-            "settled_usd": to_usd(report.money.settled),
-            "reserved_usd": to_usd(report.money.reserved),
+            "settled_usd": known_usd(report.money.settled, report.money.unpriced),
+            "reserved_usd": known_usd(report.money.reserved, report.money.unestimated),
             "unpriced": report.money.unpriced,
             "unestimated": report.money.unestimated,
         },
@@ -171,3 +180,32 @@ def summary_json(
         "seconds": round(took, 3),
         "next": list(steps),
     }
+
+
+def unbegun_json(folder: Path, said: str, *, code: int, where: str) -> dict[str, Any]:
+    """Return what `summary_json` does for a run that was interrupted before it began.
+
+    It did nothing, and its counts are empty; null is what it did not look at.
+
+    Args:
+        folder: The batch's.
+        said: What a person is told: what happened, and which command goes on.
+        code: The exit code.
+        where: The base URL, or `simulator`.
+    """
+    nothing = BatchReport(
+        counts={},
+        invalid=0,
+        submitted=0,
+        downloaded=0,
+        to_download=0,
+        not_downloadable=0,
+        money=Money(0, 0, 0, 0),
+        stop=Stop(StopReason.INTERRUPTED, "interrupted before the run began"),
+        denied=None,
+        storage_trouble=None,
+        results=None,
+    )
+    told = summary_json(nothing, folder, [said], code=code, took=0.0, where=where)
+    unknown = {"to_download": None, "not_downloadable": None, "money": NOT_LOOKED_AT}
+    return told | unknown | {"counts": {}, "report": None}

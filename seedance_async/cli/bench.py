@@ -1,6 +1,7 @@
 """`bench`: how many generations in flight an account carries."""
 
 import asyncio
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -138,14 +139,16 @@ def _carry_out(order: "Order", *, yes: bool, as_json: bool) -> int:
     with asyncio.Runner(loop_factory=VirtualTimeLoop if order.virtual else None) as runner:
         run = BenchRun(order, as_json=as_json)
         try:
-            with Unwelcome() as unwelcome:
+            with ExitStack() as stack:
+                unwelcome = Unwelcome()
                 try:
-                    offer = runner.run(run.prepare())
-                    if offer is not None and not yes:
-                        ask(offer, free="leave --live out")
-                except KeyboardInterrupt:
-                    return _end_early(order, unwelcome.code)
-            with Interrupts() as interrupts:
+                    with unwelcome:
+                        offer = runner.run(run.prepare())
+                        if offer is not None and not yes:
+                            ask(offer, free="leave --live out")
+                    interrupts = stack.enter_context(Interrupts())
+                except KeyboardInterrupt:  # during the run, signals come to it in stages
+                    return _end_early(order, unwelcome.code, as_json)
                 return _go(runner, run, order, interrupts, as_json=as_json)
         except InvalidManifestError as error:
             raise invalid(order, error) from error
@@ -165,7 +168,7 @@ def _go(
 
     report = runner.run(run.run(interrupts))
     if report is None:
-        return _end_early(order, interrupts.code or Exit.INTERRUPTED)
+        return _end_early(order, interrupts.code or Exit.INTERRUPTED, as_json)
     code = bench_exit(report, interrupted=interrupts.code)
     steps = next_steps(report, order.folder, order.command)
     if as_json:
@@ -177,7 +180,11 @@ def _go(
     return code
 
 
-def _end_early(order: "Order", code: int) -> int:
-    again = order.command.again()
-    tell(f"nothing was submitted. `{again}` goes on", label="interrupted", style="yellow")
+def _end_early(order: "Order", code: int, as_json: bool) -> int:
+    from seedance_async.cli.benchtable import unbegun_json
+
+    said = f"nothing was submitted. `{order.command.again()}` goes on"
+    tell(said, label="interrupted", style="yellow")
+    if as_json:
+        print_json(unbegun_json(order, said, code=code))
     return code

@@ -29,6 +29,7 @@ from seedance_async.cli.patience import Patience
 from seedance_async.cli.prices import Bounds, Prices, ask_catalog, without_price
 from seedance_async.cli.terminal import tell
 from seedance_async.cli.watch import Watch
+from seedance_async.cli.words import counted
 from seedance_async.pacing import RetryPolicy
 from seedance_async.polling import FixedPolling
 from seedance_async.session import Session
@@ -71,6 +72,11 @@ class Order:
     patience: Patience
     requests_per_second: float | None
     command: CommandLine
+
+    @property
+    def origin(self) -> str:
+        """What the ledger calls the place of its jobs."""
+        return self.base_url or SIMULATOR
 
     @property
     def poll_interval(self) -> float:
@@ -118,14 +124,13 @@ class BenchRun:
             SeedanceError: The ledger or the service refuses.
         """
         order = self._order
-        origin = order.base_url or SIMULATOR
         self._ledger = ledger = await self._stack.enter_async_context(
-            await Ledger.open(order.folder, origin=origin)
+            await Ledger.open(order.folder, origin=order.origin)
         )
         if ledger.recovered and order.base_url is not None:
+            jobs = counted(ledger.recovered, "job is", "jobs are")
             tell(
-                f"{ledger.recovered} jobs were being submitted when an earlier run was cut off, "
-                f"and are now in doubt",
+                f"{jobs} in doubt: an earlier run was cut off while submitting",
                 label="warning",
                 style="yellow",
             )
@@ -218,7 +223,7 @@ class BenchRun:
 
     def _begin(self, this: Round) -> None:
         self._view.begin(this)
-        self._board.begin(", ".join([*self._view.note(), f"{self._order.plan.jobs} jobs"]))
+        self._board.begin(", ".join([*self._view.note(), counted(self._order.plan.jobs, "job")]))
 
     async def aclose(self) -> None:
         """Close everything; may be repeated."""
@@ -241,12 +246,13 @@ def _offer(order: Order, seen: Forecast, account: Account) -> str:
     """Return what is asked before money is spent."""
     plan = order.plan
     levels = ", ".join(map(str, plan.levels))
-    number = "1 paid generation" if seen.videos == 1 else f"{seen.videos:,} paid generations"
+    number = counted(seen.videos, "paid generation")
     budget = shown(to_micro(order.bounds.budget or 0.0))
     enough = "" if seen.affordable else ", which does not suffice for all"
+    rounds = f"{counted(plan.repeats, 'round')} of {counted(plan.jobs, 'job')} each"
     what = (
-        f"This submits up to {number} on {order.base_url}: levels {levels}, {plan.repeats} times "
-        f"{plan.jobs} jobs each; estimate {shown(seen.estimate)}, budget {budget}{enough}."
+        f"This submits up to {number} on {order.base_url}: levels {levels}, {rounds}; estimate "
+        f"{shown(seen.estimate)}, budget {budget}{enough}."
     )
     lines = [what]
     if account.settled or account.reserved:

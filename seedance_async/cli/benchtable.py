@@ -9,17 +9,22 @@ from typing import Any, Final
 from rich.table import Table
 
 from seedance_async.batch.edges import RowState
+from seedance_async.batch.entries import Money
 from seedance_async.batch.ledger import SIMULATOR
 from seedance_async.batch.report import BatchReport
+from seedance_async.batch.stops import Stop, StopReason
 from seedance_async.bench.cells import cells
+from seedance_async.bench.knee import recommend
 from seedance_async.bench.report import BenchmarkReport, report_json
 from seedance_async.cli.batchexit import batch_exit
-from seedance_async.cli.batchsummary import troubles
+from seedance_async.cli.batchsummary import NOT_LOOKED_AT, troubles
+from seedance_async.cli.benchrun import Order
 from seedance_async.cli.commandline import CommandLine
 from seedance_async.cli.terminal import console, tell
+from seedance_async.cli.words import counted
 from seedance_async.shell import quoted
 
-__all__ = ["bench_exit", "bench_json", "next_steps", "show"]
+__all__ = ["bench_exit", "bench_json", "next_steps", "show", "unbegun_json"]
 
 _WIDE, _NARROW = 130, 72
 """Columns of a screen from which all is shown, and below which next to nothing is."""
@@ -59,7 +64,7 @@ def next_steps(report: BenchmarkReport, folder: Path, command: CommandLine) -> l
             f"`seedance-async resolve {quoted(folder)}` settles them"
         )
     if left := sum(counts[state] for state in _LEFT):
-        steps.append(f"{left:,} jobs are not over: `{command.again()}` goes on")
+        steps.append(f"{counted(left, 'job is', 'jobs are')} not over: `{command.again()}` goes on")
     return steps
 
 
@@ -71,6 +76,30 @@ def bench_json(
     for this in told["rounds"]:
         del this["samples"]
     return {"folder": str(folder), "exit_code": code, **told, "next": list(steps)}
+
+
+def unbegun_json(order: Order, said: str, *, code: int) -> dict[str, Any]:
+    """Return what `bench_json` does for a run that was interrupted before it began.
+
+    Args:
+        order: What was to be done.
+        said: What a person is told: what happened, and which command goes on.
+        code: The exit code.
+    """
+    plan = order.plan
+    nothing = BenchmarkReport(
+        model_id=plan.request.model_id,
+        service=order.origin,
+        jobs=plan.jobs,
+        repeats=plan.repeats,
+        levels=(),
+        rounds=(),
+        recommendation=recommend(()),
+        money=Money(0, 0, 0, 0),
+        conditions=order.conditions(),
+        stop=Stop(StopReason.INTERRUPTED, "interrupted before the run began"),
+    )
+    return bench_json(nothing, order.folder, [said], code=code) | {"money": NOT_LOOKED_AT}
 
 
 def show(report: BenchmarkReport, folder: Path) -> None:

@@ -30,6 +30,8 @@ _NOTHING: Final = Glance(
     submitted=0,
     settled=0,
     reserved=0,
+    unpriced=0,
+    unestimated=0,
     stop=None,
 )
 
@@ -66,7 +68,13 @@ class BenchView:
         self._account = account
         self._virtual = virtual
         self._clock = clock
-        self._last = _NOTHING
+        self._last = attrs.evolve(
+            _NOTHING,
+            settled=account.settled,
+            reserved=account.reserved,
+            unpriced=account.unpriced,
+            unestimated=account.unestimated,
+        )
         self._round: Round | None = None
         self._view: BatchView | None = None
 

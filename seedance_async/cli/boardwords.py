@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Iterable, Sequence
 from pathlib import PurePath
@@ -13,8 +12,9 @@ import attrs
 from seedance_async.batch.edges import RowState
 from seedance_async.batch.report import Glance, RowChange
 from seedance_async.budget import shown
+from seedance_async.cli.cleaning import one_line
 from seedance_async.cli.foresight import NOTHING_KNOWN, Prospect
-from seedance_async.cli.words import between, seconds
+from seedance_async.cli.words import between, known_part, seconds
 from seedance_async.models import find_model
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "change_in_words",
     "flowing",
     "moment_lines",
-    "one_line",
     "over",
     "short_model",
     "total",
@@ -32,8 +31,6 @@ __all__ = [
 _WINDOW: Final = 60.0
 """Seconds whose rows the speed is reckoned from."""
 _ENDS: Final = (RowState.DOWNLOADED, RowState.FAILED, RowState.CANCELLED, RowState.LOST)
-_CONTROLS: Final = re.compile("[\0-\x1f\x7f-\x9f]")
-"""What a stranger's text must not do to a terminal."""
 
 
 def change_in_words(change: RowChange) -> str:
@@ -139,9 +136,15 @@ def moment_lines(moment: Moment) -> list[list[str]]:
 
 def _money(moment: Moment) -> list[str]:
     glance = moment.glance
-    parts = [f"{shown(glance.settled)} settled", f"{shown(glance.reserved)} reserved"]
-    if moment.to_come and glance.stop is None:
-        parts.append(f"{shown(moment.to_come)} to come")
+    parts = [
+        known_part(glance.settled, glance.unpriced, "settled"),
+        known_part(glance.reserved, glance.unestimated, "reserved"),
+    ]
+    if glance.stop is None and glance.left:
+        if moment.to_come is None:
+            parts.append("unknown to come")
+        elif moment.to_come:
+            parts.append(f"{shown(moment.to_come)} to come")
     return parts if moment.limit is None else [*parts, f"budget {shown(moment.limit)}"]
 
 
@@ -166,11 +169,6 @@ def flowing(parts: Iterable[str], width: int) -> list[str]:
         else:
             lines[-1:] = [*(f"{line}," for line in lines[-1:]), part]
     return lines
-
-
-def one_line(text: str) -> str:
-    """Return a stranger's text as one line that does nothing to a terminal."""
-    return _CONTROLS.sub(" ", text)
 
 
 def short_model(model_id: str) -> str:

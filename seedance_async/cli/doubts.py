@@ -16,16 +16,17 @@ from seedance_async.batch.edges import RowState
 from seedance_async.batch.entries import Doubt
 from seedance_async.batch.ledger import SIMULATOR, Ledger
 from seedance_async.batch.reading import LedgerReader
-from seedance_async.budget import to_usd
+from seedance_async.budget import known_sum, known_usd, shown, to_usd
+from seedance_async.cli.cleaning import one_line
 from seedance_async.cli.folder import next_command
 from seedance_async.cli.terminal import tell
-from seedance_async.cli.words import usd
+from seedance_async.cli.words import counted, usd
 from seedance_async.errors import LedgerError
 from seedance_async.models import find_model
 from seedance_async.report.remedies import can_be_named
 from seedance_async.shell import quoted
 
-__all__ = ["Listing", "as_json", "look", "number_of_rows", "say_what_next", "show"]
+__all__ = ["Listing", "as_json", "look", "say_what_next", "show"]
 
 
 @attrs.frozen(kw_only=True)
@@ -50,6 +51,11 @@ class Listing:
     def reserved(self) -> int:
         """Micro-dollars that stay set aside for the doubts."""
         return sum(doubt.estimate or 0 for doubt in self.doubts)
+
+    @property
+    def unestimated(self) -> int:
+        """For how many of them no price was known, so that nothing is set aside."""
+        return sum(doubt.estimate is None for doubt in self.doubts)
 
 
 async def look(folder: Path, *, with_lock: bool = False) -> Listing:
@@ -108,7 +114,7 @@ def _prompt(doubt: Doubt) -> str:
 
 def _printable(text: str) -> str:
     """Return text on one line, with nothing that a terminal obeys."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return " ".join(one_line(text).encode(errors="replace").decode().split())
 
 
 def _shortened(text: str, width: int | None) -> str:
@@ -132,7 +138,7 @@ def as_json(folder: Path, listing: Listing) -> dict[str, Any]:
     return {
         "folder": str(folder),
         "doubts": doubts,
-        "reserved_usd": to_usd(listing.reserved),
+        "reserved_usd": known_usd(listing.reserved, listing.unestimated),
         "submitting": listing.submitting,
     }
 
@@ -145,7 +151,8 @@ def _stamp(at: float) -> str:
 def say_what_next(folder: Path, listing: Listing) -> None:
     """Say on stderr what a person does about the doubts."""
     if listing.held is not None:
-        under_way = f"; {listing.submitting} under way are not yet doubts"
+        rows = counted(listing.submitting, "row under way is", "rows under way are")
+        under_way = f"; {rows} not yet in doubt"
         tell(
             f"{listing.held}. The list was only read{under_way if listing.submitting else ''}",
             label="note",
@@ -155,12 +162,14 @@ def say_what_next(folder: Path, listing: Listing) -> None:
         tell("nothing is in doubt")
         return
     if listing.recovered and not listing.simulated:
-        rows = number_of_rows(listing.recovered)
+        rows = counted(listing.recovered, "row")
         tell(f"{rows} of them had been left under way by a batch that was killed")
-    unknown = sum(doubt.estimate is None for doubt in listing.doubts)
-    without = f"; {unknown} without an estimate" if unknown else ""
-    rows, reserved = number_of_rows(len(listing.doubts)), usd(to_usd(listing.reserved))
-    tell(f"{rows} in doubt: {reserved} stay reserved for what may be billed{without}")
+    unknown = listing.unestimated
+    known = known_sum(listing.reserved, unknown)
+    reserved = "an unknown sum" if known is None else shown(known)
+    without = f"; {unknown} without an estimate" if unknown and known is not None else ""
+    rows = counted(len(listing.doubts), "row")
+    tell(f"{rows} in doubt: {reserved} stays reserved for what may be billed{without}")
     command = f"seedance-async resolve {quoted(folder)}"
     if listing.simulated:
         tell(f"The simulator ended with its process: `{command} --all --not-billed` settles them")
@@ -174,8 +183,3 @@ def say_what_next(folder: Path, listing: Listing) -> None:
             f"  Many at once:    {command} --from FILE.csv"
         )
     tell(f"Then {next_command(folder)} goes on")
-
-
-def number_of_rows(number: int) -> str:
-    """Return a count of rows in words."""
-    return "1 row" if number == 1 else f"{number} rows"

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from seedance_async.batch.report import RowChange
-from seedance_async.budget import to_usd
+from seedance_async.budget import known_usd, to_usd
 from seedance_async.cli.boardwords import Moment, over, total
 from seedance_async.cli.standing import Standing, standing_json
 
@@ -45,8 +45,10 @@ def progress_event(moment: Moment, *, download: bool) -> dict[str, Any]:
         "downloading": glance.downloading,
         "counts": {state.value: number for state, number in glance.counts.items()},
         "money": {
-            "settled_usd": to_usd(glance.settled),
-            "reserved_usd": to_usd(glance.reserved),
+            "settled_usd": known_usd(glance.settled, glance.unpriced),
+            "reserved_usd": known_usd(glance.reserved, glance.unestimated),
+            "unpriced": glance.unpriced,
+            "unestimated": glance.unestimated,
             "to_come_usd": None if moment.to_come is None else to_usd(moment.to_come),
             "budget_usd": None if moment.limit is None else to_usd(moment.limit),
         },

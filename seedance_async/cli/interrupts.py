@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine
 from types import FrameType
 from typing import Any, Self, TypeVar
 
+from seedance_async.cli.cleaning import clean
 from seedance_async.cli.dropped import raise_dropped
 from seedance_async.cli.takeover import SIGNALS, Takeover
 
@@ -111,7 +112,7 @@ class Interrupts(Takeover):
         try:
             if sys.stderr.isatty():
                 os.write(2, _SHOW_CURSOR)
-            os.write(2, f"{self._last_words()}\n".encode(errors="backslashreplace"))
+            os.write(2, f"{clean(self._last_words())}\n".encode(errors="backslashreplace"))
         finally:
             os._exit(code)  # whether or not anybody can still read why
 

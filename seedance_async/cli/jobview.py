@@ -84,18 +84,36 @@ def job_standing(
         return Standing(what="jobs", waiting=1, settled=0, committed=0)
     match outcome:
         case None if tracked:
-            return Standing(what="jobs", running=1, settled=0, not_spent=0)
+            return _open(running=1)
         case None if state == "submitting":
-            return Standing(what="jobs", in_doubt=1, settled=0, not_spent=0)
+            return _open(in_doubt=1)
         case None | TimedOut():
-            return Standing(what="jobs", left=1, settled=0, not_spent=0)
+            return _open(left=1)
         case InDoubt():
-            return Standing(what="jobs", in_doubt=1, settled=0, not_spent=0)
+            return _open(in_doubt=1)
         case Succeeded(cost_usd=cost):
-            number = {"downloading": 1} if downloading else {"done": 1}
+            settled = known_cost(cost)
+            return Standing(
+                what="jobs",
+                done=int(not downloading),
+                downloading=int(downloading),
+                settled=settled,
+                unpriced=int(settled is None),
+                committed=0,
+                not_spent=0,
+            )
         case Failed(cost_usd=cost) | Cancelled(cost_usd=cost):
-            number = {"failed": 1}
+            return _without_video(known_cost(cost))
         case _:
-            cost, number = None, {"failed": 1}
-    settled = known_cost(cost)
-    return Standing(what="jobs", settled=settled, committed=0, not_spent=0, **number)
+            return _without_video(None)
+
+
+def _open(**number: int) -> Standing:
+    return Standing(what="jobs", settled=0, unestimated=1, not_spent=0, **number)
+
+
+def _without_video(settled: int | None) -> Standing:
+    """Return how a job stands that failed; without a cost it may be billed nevertheless."""
+    if settled is None:
+        return Standing(what="jobs", failed=1, unestimated=1, not_spent=0)
+    return Standing(what="jobs", failed=1, settled=settled, committed=0, not_spent=0)

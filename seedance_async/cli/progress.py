@@ -13,6 +13,7 @@ from rich.text import Text
 
 from seedance_async.cli import words
 from seedance_async.cli.block import Block
+from seedance_async.cli.cleaning import one_line
 from seedance_async.cli.eventlines import event_line, interrupted_event, message_event
 from seedance_async.cli.standing import Standing, standing_lines
 from seedance_async.cli.terminal import console, explain, is_live, tell, write
@@ -115,6 +116,9 @@ class Progress:
         grid.add_column(no_wrap=True, overflow="ellipsis")
         times = words.seconds(self.elapsed)
         grid.add_row(
-            self._spinner, self._now, Text(times, style="dim"), Text(self.expect(), style="dim")
+            self._spinner,
+            Text(one_line(self._now)),
+            Text(times, style="dim"),
+            Text(self.expect(), style="dim"),
         )
         return grid

@@ -23,13 +23,11 @@ from seedance_async.batch.resolving import (
     read_decisions,
     settle,
 )
-from seedance_async.budget import to_usd
 from seedance_async.cli.connection import find_service
 from seedance_async.cli.doubts import (
     Listing,
     as_json,
     look,
-    number_of_rows,
     say_what_next,
     show,
 )
@@ -37,7 +35,7 @@ from seedance_async.cli.exits import CommandError, Exit
 from seedance_async.cli.folder import check_folder, check_origin, next_command
 from seedance_async.cli.reporting import QUIET, Reporting
 from seedance_async.cli.terminal import console, print_json, tell
-from seedance_async.cli.words import usd
+from seedance_async.cli.words import counted, known_amount
 
 __all__ = ["resolve"]
 
@@ -165,7 +163,8 @@ def _ask(listing: Listing) -> None:
         CommandError: The answer is no, or nobody can answer.
     """
     again = [doubt for doubt in listing.doubts if doubt.line is not None]
-    estimate = usd(to_usd(sum(doubt.estimate or 0 for doubt in again)))
+    known = sum(doubt.estimate or 0 for doubt in again)
+    estimate = known_amount(known, sum(doubt.estimate is None for doubt in again))
     tell(
         f"This says that no row of the {len(listing.doubts)} in doubt was accepted. "
         f"The next run of the batch submits {len(again)} again (estimate {estimate}), and pays a "
@@ -201,7 +200,7 @@ def _settle(folder: Path, decisions: list[Decision], reporting: Reporting) -> in
         tell("nothing is in doubt, so nothing was changed")
         return Exit.OK
     if left:
-        tell(f"{number_of_rows(left)} stay in doubt; `resolve` lists them")
+        tell(f"{counted(left, 'row stays', 'rows stay')} in doubt; `resolve` lists them")
     submits = any(decision.request_id is None for decision in decisions)
     paying = ". It submits planned rows again, which is paid for" if submits else ""
     tell(f"Next: {next_command(folder)}{paying}")

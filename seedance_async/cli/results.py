@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from seedance_async.budget import to_usd
+from seedance_async.budget import known_usd
 from seedance_async.cli.exits import Exit
 from seedance_async.cli.folder import check_folder, next_command
 from seedance_async.cli.reporting import QUIET, Reporting
 from seedance_async.cli.terminal import print_json, tell
-from seedance_async.cli.words import usd
+from seedance_async.cli.words import known_amount
 from seedance_async.shell import quoted
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ def _counts(written: ResultCounts) -> dict[str, int]:
 
 def _money_json(money: Money) -> dict[str, Any]:
     return {
-        "settled_usd": to_usd(money.settled),
-        "reserved_usd": to_usd(money.reserved),
+        "settled_usd": known_usd(money.settled, money.unpriced),
+        "reserved_usd": known_usd(money.reserved, money.unestimated),
         "unpriced": money.unpriced,
         "unestimated": money.unestimated,
     }
@@ -76,8 +76,9 @@ def _show(path: Path, counts: dict[str, int], money: Money) -> None:
             print(f"{number:>9,}  {state}")
     print(f"{sum(counts.values()):>9,}  in all\n")
     unpriced = _of(money.unpriced, "without a cost from the service, at the estimate if any")
-    print(f"settled {usd(to_usd(money.settled))}{unpriced}")
-    print(f"reserved {usd(to_usd(money.reserved))}{_of(money.unestimated, 'without an estimate')}")
+    unestimated = _of(money.unestimated, "without an estimate")
+    print(f"settled {known_amount(money.settled, money.unpriced)}{unpriced}")
+    print(f"reserved {known_amount(money.reserved, money.unestimated)}{unestimated}")
     print(f"results {path}")
 
 

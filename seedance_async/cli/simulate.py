@@ -12,7 +12,7 @@ from seedance_async.cli.exits import CommandError, Exit
 from seedance_async.cli.interrupts import Interrupts
 from seedance_async.cli.reporting import QUIET, Reporting, check_positive
 from seedance_async.cli.terminal import print_json, tell
-from seedance_async.cli.words import usd
+from seedance_async.cli.words import counted, usd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -256,12 +256,14 @@ def _print_books(simulator: "Simulator", reporting: Reporting) -> None:
     if reporting.json:
         print_json(numbers)
         return
-    twice = len(books.paid_twice())
+    polls = books.requests("status") + books.requests("result")
     print(
-        f"\nbooks: {numbers['submissions']} submissions, {numbers['accepted']} accepted, "
-        f"{numbers['cancelled']} cancelled, {usd(books.billed / 1_000_000)} billed (simulated); "
-        f"{numbers['polls']} polls, {numbers['videos_fetched']} videos fetched, "
-        f"{numbers['faults']} faults; paid twice: {twice or 'nothing'}",
+        f"\nbooks: {counted(books.requests('submit'), 'submission')}, "
+        f"{len(books.accepted)} accepted, "
+        f"{len(books.cancelled)} cancelled, {usd(books.billed / 1_000_000)} billed (simulated); "
+        f"{counted(polls, 'poll')}, {counted(books.requests('video'), 'video')} fetched, "
+        f"{counted(len(simulator.faults_log), 'fault')}; "
+        f"paid twice: {len(books.paid_twice()) or 'nothing'}",
         flush=True,
     )
     for body in books.paid_twice():

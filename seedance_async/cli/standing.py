@@ -12,7 +12,7 @@ import attrs
 
 from seedance_async.batch.edges import RowState
 from seedance_async.batch.report import Glance
-from seedance_async.budget import shown, to_usd
+from seedance_async.budget import known_sum, shown, to_usd
 
 __all__ = ["Standing", "standing_json", "standing_lines", "standing_of"]
 
@@ -33,8 +33,10 @@ class Standing:
         in_doubt: Perhaps accepted.
         waiting: Not submitted.
         settled: Spent; None: not known.
+        unpriced: How many of what is settled have no cost that is known.
         committed: Set aside for what runs, is in doubt or lost, or ended without a cost; None: no
             price is known.
+        unestimated: For how many of those no price is known, so that `committed` lacks them.
         not_spent: The estimate of what waits; None: no price is known.
         budget: The bound of all of it; None: there is none.
     """
@@ -48,7 +50,9 @@ class Standing:
     in_doubt: int = 0
     waiting: int = 0
     settled: int | None = None
+    unpriced: int = 0
     committed: int | None = None
+    unestimated: int = 0
     not_spent: int | None = None
     budget: int | None = None
 
@@ -66,7 +70,6 @@ def standing_of(
         what: What the rows are called.
     """
     counts = glance.counts
-    unpriced = glance.in_flight and not glance.reserved
     return Standing(
         what=what,
         done=counts[RowState.DOWNLOADED] + counts[RowState.SUCCEEDED] - glance.downloading,
@@ -76,8 +79,10 @@ def standing_of(
         downloading=glance.downloading,
         in_doubt=counts[RowState.IN_DOUBT],
         waiting=waiting,
-        settled=glance.settled,
-        committed=None if unpriced else glance.reserved,
+        settled=known_sum(glance.settled, glance.unpriced),
+        unpriced=glance.unpriced,
+        committed=known_sum(glance.reserved, glance.unestimated),
+        unestimated=glance.unestimated,
         not_spent=to_come if waiting else 0,
         budget=budget,
     )
@@ -100,23 +105,28 @@ def standing_lines(standing: Standing) -> list[str]:
         if number or name in always
     ]
     money = [
-        ("settled", _usd(standing.settled)),
-        ("committed", _usd(standing.committed)),
-        ("not spent", _usd(standing.not_spent)),
+        *_money("settled", standing.settled, standing.unpriced),
+        *_money("committed", standing.committed, standing.unestimated),
+        *_money("not spent", standing.not_spent),
     ]
     if standing.budget is not None:
-        money.append(("budget", _usd(standing.budget)))
+        money += _money("budget", standing.budget)
     many = max(len(standing.what) - 8, *(len(number) for _, number in rows), 3)
-    much = max(len(amount) for _, amount in money)
+    wide = max(len(purpose) + 2 + len(amount) for purpose, amount in money)
     lines = [f"  {standing.what:<{many + 10}}  money"]
     for (name, number), (purpose, amount) in zip_longest(rows, money, fillvalue=("", "")):
-        line = f"  {name:<8}  {number:>{many}}  {purpose:<9}  {amount:>{much}}"
+        line = f"  {name:<8}  {number:>{many}}  {purpose}{amount:>{wide - len(purpose)}}"
         lines.append(line.rstrip())
     return lines
 
 
-def _usd(micro: int | None) -> str:
-    return _UNKNOWN if micro is None else shown(micro)
+def _money(what: str, micro: int | None, unknown: int = 0) -> list[tuple[str, str]]:
+    """Return a sum, and for how many jobs the cost is not known; the latter in fewer columns."""
+    sums = [(f"{what:<9}", _UNKNOWN if micro is None else shown(micro))]
+    if not unknown:
+        return sums
+    some = f"{unknown:,} {_UNKNOWN}"
+    return [(f"{what:<9}", some)] if micro is None else [*sums, ("with", some)]
 
 
 def standing_json(standing: Standing) -> dict[str, Any]:
@@ -130,7 +140,9 @@ def standing_json(standing: Standing) -> dict[str, Any]:
         "in_doubt": standing.in_doubt,
         "waiting": standing.waiting,
         "settled_usd": _number(standing.settled),
-        "committed_usd": _number(standing.committed),
+        "reserved_usd": _number(standing.committed),
+        "unpriced": standing.unpriced,
+        "unestimated": standing.unestimated,
         "not_spent_usd": _number(standing.not_spent),
         "budget_usd": _number(standing.budget),
     }

@@ -11,6 +11,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from seedance_async.cli.cleaning import clean
+
 __all__ = ["console", "explain", "help_console", "is_live", "print_json", "tell", "write"]
 
 
@@ -41,19 +43,25 @@ def help_console() -> Console:
 
 
 def tell(text: str, *, label: str = "", style: str = "", on: Console | None = None) -> None:
-    """Print a line on stderr; long ones are wrapped by the terminal, so that they copy whole."""
-    line = Text(text, style="" if label else style)
-    if label:
-        line = Text.assemble((f"{label}: ", style), text)
+    """Print a line on stderr; long ones are wrapped by the terminal, so that they copy whole.
+
+    Whoever wrote parts of the text, it does nothing to the terminal but begin new lines.
+    """
+    line = _line(text, label, style)
     with suppress(OSError):  # a terminal that was closed must not end what runs
         (on or console()).print(line, soft_wrap=True, highlight=False)
 
 
 def explain(text: str, *, label: str = "", style: str = "", on: Console) -> None:
-    """Print prose on stderr, wrapped between words: nobody copies it."""
-    line = Text.assemble((f"{label}: ", style), text) if label else Text(text, style=style)
+    """Print prose on stderr as `tell` does, but wrapped between words: nobody copies it."""
+    line = _line(text, label, style)
     with suppress(OSError):
         on.print(line, highlight=False)
+
+
+def _line(text: str, label: str, style: str) -> Text:
+    words = clean(text)
+    return Text.assemble((f"{label}: ", style), words) if label else Text(words, style=style)
 
 
 def write(text: str) -> None:

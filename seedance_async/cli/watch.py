@@ -12,6 +12,7 @@ from seedance_async.batch.edges import RowState
 from seedance_async.cli.batchboard import Board
 from seedance_async.cli.batchview import View
 from seedance_async.cli.interrupts import Interrupts
+from seedance_async.cli.words import counted
 from seedance_async.shell import quoted
 
 __all__ = ["Watch"]
@@ -96,11 +97,8 @@ class Watch(Generic[R]):
     def _last_words(self) -> str:
         sending = self.view.glance().counts[RowState.SUBMITTING]
         resolve = f"`seedance-async resolve {quoted(self.folder)}`"
-        doubt = (
-            f" {sending} POSTs were under way and are in doubt: {resolve}."
-            if sending and not self.simulated
-            else ""
-        )
+        posts = counted(sending, "POST was under way and is", "POSTs were under way and are")
+        doubt = f" {posts} in doubt: {resolve}." if sending and not self.simulated else ""
         return self.board.last_words(
             f"left at once, the ledger is intact.{doubt}", self.view.standing(), again=self.again
         )

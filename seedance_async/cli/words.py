@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import ceil, floor, inf
 from typing import Any, assert_never
 
+from seedance_async.budget import known_sum, shown
+from seedance_async.cli.cleaning import one_line
 from seedance_async.jobs import (
     Cancelled,
     Failed,
@@ -18,7 +20,17 @@ from seedance_async.jobs import (
     jsonable,
 )
 
-__all__ = ["between", "describe", "seconds", "state_json", "state_name", "usd"]
+__all__ = [
+    "between",
+    "counted",
+    "describe",
+    "known_amount",
+    "known_part",
+    "seconds",
+    "state_json",
+    "state_name",
+    "usd",
+]
 
 _NAMES: dict[type[State], str] = {
     InQueue: "in_queue",
@@ -43,7 +55,7 @@ def state_json(request_id: str, state: State) -> dict[str, Any]:
 
 
 def describe(state: State) -> str:
-    """Say a state in a few words."""
+    """Say a state in a few words, on one line."""
     match state:
         case InQueue(position=position):
             return "in the queue" if position is None else f"in the queue at position {position}"
@@ -52,17 +64,28 @@ def describe(state: State) -> str:
         case Succeeded(cost_usd=cost):
             return f"succeeded{'' if cost is None else f', {usd(cost)}'}"
         case Failed(error=error):
-            return f"failed: {error.message}"
+            return f"failed: {one_line(error.message)}"
         case Cancelled():
             return "cancelled"
         case TimedOut(reason=reason):
-            return f"not over, but no longer tracked: {reason}"
+            return f"not over, but no longer tracked: {one_line(reason)}"
         case Lost(error=error):
-            return f"lost: {error.message}"
+            return f"lost: {one_line(error.message)}"
         case InDoubt(error=error):
-            return f"in doubt: {error.message}"
+            return f"in doubt: {one_line(error.message)}"
         case _:
             assert_never(state)
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """Return how many of what: 1 row, 1,234 rows.
+
+    Args:
+        number: How many.
+        one: What one is called; a verb may follow.
+        many: What all others are called; by default with an s.
+    """
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 
 def usd(amount: float) -> str:
@@ -70,6 +93,25 @@ def usd(amount: float) -> str:
     text = f"{amount:.6f}".rstrip("0")
     whole, _, fraction = text.partition(".")
     return f"${whole}.{fraction.ljust(2, '0')}"
+
+
+def known_amount(micro: int, unknown: int) -> str:
+    """Return a sum of micro-dollars as text, of which so many parts are not known."""
+    known = known_sum(micro, unknown)
+    return "unknown" if known is None else shown(known)
+
+
+def known_part(micro: int, unknown: int, what: str) -> str:
+    """Return a sum of money of which parts are not known: $1.25 settled (3 of unknown cost).
+
+    Args:
+        micro: What is known of it, in micro-dollars.
+        unknown: How many have an unknown cost; with nothing else, no amount is told.
+        what: What it is: settled, reserved.
+    """
+    if known_sum(micro, unknown) is None:
+        return f"{unknown:,} of unknown cost {what}"
+    return f"{shown(micro)} {what}" + (f" ({unknown:,} of unknown cost)" if unknown else "")
 
 
 def seconds(amount: float) -> str:

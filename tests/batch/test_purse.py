@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from seedance_async import Budget, Output, Succeeded
+from seedance_async.batch.entries import Money
 from seedance_async.batch.purse import Purse
 from seedance_async.budget import Account, Reservation
 from seedance_async.models import shape
@@ -33,3 +34,20 @@ def test_a_dearer_video_raises_what_is_set_aside_for_all_others_of_its_shape(
     for row in rows[:3]:
         purse.settle(row, ended(cost))
     assert purse.reserved == reserved + 250_000  # two of the shape, and the longer one
+
+
+def test_the_first_bill_of_a_shape_is_the_estimate_of_those_that_had_none() -> None:
+    """Also of a job of an earlier run; those of another shape stay unknown, and are counted."""
+    purse = Purse(Account(None, unestimated=1), None)
+    first, second, other = (purse.reserve(shape(fox(duration=n))) for n in (5, 5, 12))
+    earlier = purse.adopt(shape(fox(duration=5)), None)
+    assert isinstance(first, Reservation)
+    assert purse.money == Money(settled=0, reserved=0, unpriced=0, unestimated=4)
+    purse.settle(first, ended(0.25))
+    assert purse.money == Money(settled=250_000, reserved=500_000, unpriced=0, unestimated=1)
+    assert isinstance(other, Reservation)
+    purse.settle(other, ended(None))
+    assert purse.money == Money(settled=250_000, reserved=500_000, unpriced=1, unestimated=0)
+    assert isinstance(second, Reservation)
+    assert earlier.estimated
+    assert second.estimated

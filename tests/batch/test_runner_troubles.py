@@ -14,6 +14,7 @@ import pytest
 from seedance_async import Budget
 from seedance_async.batch.downloading import Downloads
 from seedance_async.batch.edges import RowState
+from seedance_async.batch.entries import Money
 from seedance_async.batch.ledger import Ledger
 from seedance_async.batch.planning import plan_manifest
 from seedance_async.batch.runner import Batch, Wishes
@@ -320,5 +321,28 @@ def test_a_late_id_after_the_rows_end_changes_no_number(
             assert batch.glance().counts == report.counts
             assert report.counts[RowState.DOWNLOADED] == report.submitted == 1
         await night.judge()
+
+    run(main)
+
+
+def test_a_moment_tells_for_how_many_jobs_no_price_is_known(tmp_path: Path) -> None:
+    """Nothing is set aside for them, in this run and the next, until a first bill is a price."""
+    night = Night(tmp_path)
+
+    async def main() -> None:
+        async with batch_of(night, 3) as batch:
+            running = asyncio.create_task(batch.run())
+            while batch.glance().counts[RowState.SUBMITTED] < 3:
+                await asyncio.sleep(0.1)
+            seen = batch.glance()
+            assert (seen.settled, seen.reserved) == (0, 0)
+            assert (seen.unpriced, seen.unestimated) == (0, 3)
+            running.cancel()
+            await asyncio.wait({running})
+        async with batch_of(night, 3) as batch:
+            assert batch.glance().unestimated == 3
+            report = await batch.run()
+            assert batch.glance().unestimated == 0
+        assert report.money == Money(settled=750_000, reserved=0, unpriced=0, unestimated=0)
 
     run(main)

@@ -11,6 +11,7 @@ import pytest
 
 from seedance_async import BenchmarkReport
 from seedance_async.batch.edges import RowState
+from seedance_async.batch.entries import Money
 from seedance_async.batch.stops import Stop, StopReason
 from seedance_async.bench.figures import round_figures
 from seedance_async.bench.knee import Recommendation, Verdict
@@ -102,6 +103,11 @@ def test_a_report_without_any_figure_still_makes_a_page(report: BenchmarkReport)
     root = parsed(nothing)
     assert len(list(root.iter("svg"))) == 3
     assert "not measured" in "".join(root.itertext())
+
+
+def test_what_is_not_known_of_the_money_is_no_amount(report: BenchmarkReport) -> None:
+    told = page(attrs.evolve(report, money=Money(0, 250_000, unpriced=1, unestimated=2)))
+    assert "an unknown sum settled, $0.25 (2 of unknown cost) reserved by all runs" in told
 
 
 def test_a_gap_is_left_where_nothing_was_measured() -> None:

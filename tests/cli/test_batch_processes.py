@@ -231,14 +231,16 @@ def test_a_signal_while_the_manifest_is_read_leaves_nothing_half_done(number: in
         pytest.skip("ignored where the tests run, as under nohup")
     rows = (f'{{"model": "pro-fast", "text": "take {take}"}}\n' for take in range(300_000))
     Path("many.jsonl").write_text("".join(rows))
-    process = start("batch", "many.jsonl", "--out", "run", RUNCOMFY_TOKEN="x")
+    process = start("batch", "many.jsonl", "--out", "run", "--json", RUNCOMFY_TOKEN="x")
     until(Path("run/ledger.staging").exists)
     process.send_signal(number)
     ended = finish(process)
     assert ended.code == 128 + number
     assert ended.err.splitlines()[-1] == (
-        "interrupted: nothing was submitted. `seedance-async batch many.jsonl --out run` goes on"
+        "interrupted: nothing was submitted. `seedance-async batch many.jsonl --out run --json` "
+        "goes on"
     )
+    assert ended.json["exit_code"] == ended.code
     assert not list(Path("run").glob("ledger.staging*"))
     assert not Path("run/ledger.sqlite-wal").exists()
 

@@ -24,6 +24,7 @@ from seedance_async.cli.boardwords import (
     over,
     total,
 )
+from seedance_async.cli.eventlines import progress_event
 from seedance_async.cli.foresight import NOTHING_KNOWN, Prospect
 from seedance_async.cli.standing import Standing, standing_of
 from seedance_async.events import RateLimited, RetryScheduled
@@ -36,8 +37,9 @@ STATES = {state.value for state in RowState}
 def glance(**facts: Any) -> Glance:
     """Return a moment; names of states are counts."""
     counts = {RowState(name): facts.pop(name) for name in STATES & facts.keys()}
-    numbers = ("left", "in_flight", "waiting", "downloading", "settled", "reserved", "accepted")
-    fields = {name: facts.get(name, 0) for name in numbers}
+    numbers = ("left", "in_flight", "waiting", "downloading", "accepted")
+    money = ("settled", "reserved", "unpriced", "unestimated")
+    fields = {name: facts.get(name, 0) for name in (*numbers, *money)}
     return Glance(
         counts={state: counts.get(state, 0) for state in RowState},
         submitted=fields.pop("accepted"),
@@ -133,6 +135,37 @@ def test_the_numbers_of_a_moment() -> None:
         ["$0.00 settled", "$0.00 reserved"],
         ["1.0 s"],
     ]
+
+
+def test_money_that_is_not_known_is_no_amount() -> None:
+    """Neither what runs without a price nor what ended without a cost reads as nothing."""
+    seen = glance(left=6, in_flight=4, downloaded=3, unpriced=3, unestimated=4)
+    said = moment_lines(Moment(glance=seen, elapsed=1.0))
+    unknown = ["3 of unknown cost settled", "4 of unknown cost reserved", "unknown to come"]
+    assert unknown in said
+    some = attrs.evolve(seen, settled=1_250_000, reserved=500_000)
+    assert [
+        "$1.25 settled (3 of unknown cost)",
+        "$0.50 reserved (4 of unknown cost)",
+        "$0.60 to come",
+    ] in moment_lines(Moment(glance=some, elapsed=1.0, to_come=600_000))
+
+
+def test_a_sum_for_programs_tells_what_is_not_known() -> None:
+    """The counts are those of the object at the end; a sum of nothing known is null."""
+    seen = glance(in_flight=4, downloaded=3, unpriced=3, unestimated=4)
+    told = progress_event(Moment(glance=seen, elapsed=1.0), download=True)["money"]
+    assert told == {
+        "settled_usd": None,
+        "reserved_usd": None,
+        "unpriced": 3,
+        "unestimated": 4,
+        "to_come_usd": None,
+        "budget_usd": None,
+    }
+    some = attrs.evolve(seen, settled=1_250_000, unestimated=0)
+    told = progress_event(Moment(glance=some, elapsed=1.0), download=True)["money"]
+    assert (told["settled_usd"], told["unpriced"], told["reserved_usd"]) == (1.25, 3, 0.0)
 
 
 def test_parts_flow_onto_as_many_lines_as_they_need() -> None:

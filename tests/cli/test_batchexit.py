@@ -12,7 +12,7 @@ from seedance_async.batch.entries import Money
 from seedance_async.batch.report import BatchReport
 from seedance_async.batch.stops import Stop, StopReason
 from seedance_async.cli.batchexit import batch_exit
-from seedance_async.cli.batchsummary import next_steps, summary_lines, troubles
+from seedance_async.cli.batchsummary import next_steps, summary_json, summary_lines, troubles
 from seedance_async.cli.commandline import CommandLine
 from seedance_async.jobs import ErrorInfo
 
@@ -117,6 +117,15 @@ def test_the_summary_says_where_all_is() -> None:
     assert "3 rows: 2 downloaded, 1 failed, 1 invalid" in text
     assert "$0.25 settled, $0.50 reserved (1 without a cost from the service, 2 without" in text
     assert all(str(DIR / name) in text for name in ("videos", "results.jsonl", "ledger.sqlite"))
+
+
+def test_a_sum_of_which_nothing_is_known_is_unknown_at_the_end_too() -> None:
+    """And null for a program; nothing that may cost money reads as $0.00."""
+    unknown = report(downloaded=1, timed_out=2, money=Money(0, 0, 1, 2))
+    text = "\n".join(summary_lines(unknown, DIR, took="3.0 s"))
+    assert "all runs: unknown settled, unknown reserved (1 without a cost" in text
+    told = summary_json(unknown, DIR, [], code=75, took=3.0, where="simulator")["money"]
+    assert (told["settled_usd"], told["reserved_usd"]) == (None, None)
 
 
 def test_troubles_are_told() -> None:

@@ -117,7 +117,12 @@ def test_a_live_run_stays_within_its_budget_and_goes_on_with_a_higher_one(
     """The service is a simulator in a process of its own, so time is real."""
     assert run((*LIVE, "0.1", "--yes", "--budget", "0.55", "--json")) == 76
     told = json.loads(capsys.readouterr().out)
-    assert told["money"] == {"settled_usd": 0.5, "reserved_usd": 0.0}
+    assert told["money"] == {
+        "settled_usd": 0.5,
+        "reserved_usd": 0.0,
+        "unpriced": 0,
+        "unestimated": 0,
+    }
     assert told["stop"]["reason"] == "budget"
     assert run((*LIVE, "0.1", "--yes", "--budget", "2", "--json")) == 0
     told = json.loads(capsys.readouterr().out)

@@ -38,7 +38,7 @@ def test_it_lists_the_doubts_and_says_what_to_do(capsys: pytest.CaptureFixture[s
     assert first[0].endswith("pro-fast  $0.25")
     assert first[1] == "    prompt: take 97"
     assert first[2] == "    seen:   the connection broke after the request was sent"
-    assert "2 rows in doubt: $0.50 stay reserved" in said.err
+    assert "2 rows in doubt: $0.50 stays reserved" in said.err
     assert "RunComfy's site" in said.err
     assert "seedance-async resolve run KEY --request-id ID" in said.err
     assert "`seedance-async batch ... --out run`" in said.err.splitlines()[-1]
@@ -95,7 +95,7 @@ def test_while_a_batch_runs_it_only_reads(capsys: pytest.CaptureFixture[str]) ->
         said = capsys.readouterr()
         assert [line[0] for line in said.out.splitlines() if line[0] != " "] == ["a"]
         assert f"in use by process {os.getpid()}" in said.err
-        assert "1 under way are not yet doubts" in said.err
+        assert "1 row under way is not yet in doubt" in said.err
         assert run(["resolve", "run", "a", "--not-billed"]) == 73
         assert run(["resolve", "run", "--all", "--not-billed", "--yes"]) == 73
     finally:
