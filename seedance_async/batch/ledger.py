@@ -39,10 +39,11 @@ from seedance_async.batch.schema import (
     read_meta,
     storable,
     take_origin,
+    trust_states,
     write_meta,
 )
 from seedance_async.batch.staging import Staging
-from seedance_async.batch.writer import Work, Writer
+from seedance_async.batch.writer import Word, Work, Writer
 from seedance_async.errors import LedgerError
 from seedance_async.jobs import ErrorInfo, Outcome
 from seedance_async.models import Request
@@ -168,6 +169,7 @@ class Ledger(LedgerReader):
                 write_meta(connection, key_version=str(key_version))
             recovered = changes.recover(connection, simulated=known == SIMULATOR)
             connection.execute("COMMIT")
+            trust_states(connection)
             return recovered
 
         self.recovered = await self._writer.start(prepare)
@@ -276,27 +278,26 @@ class Ledger(LedgerReader):
         """
         del request  # the plan has it
         now, estimate = self._clock(), self._estimates.get(tag)
-        await self._write(lambda db: changes.begin(db, tag, now, estimate))
+        await self._tell(lambda db, book: changes.begin(db, book, tag, now, estimate))
         self._estimates.pop(tag, None)
 
     async def not_sent(self, tag: str, why: str) -> None:
         """Write down that nothing was accepted: the row is planned again."""
-        await self._write(lambda db: changes.take_back(db, tag, storable(why)))
+        await self._tell(lambda db, book: changes.take_back(db, book, tag, storable(why)))
 
     async def accepted(self, tag: str, request_id: str) -> None:
         """Write down the id of a job that may be billed."""
         now = self._clock()
-        await self._write(lambda db: changes.accept(db, tag, request_id, now))
+        await self._tell(lambda db, book: changes.accept(db, book, tag, request_id, now))
 
     async def in_doubt(self, tag: str, why: str) -> None:
         """Write down that nobody knows whether there is a job."""
         error = ErrorInfo("InDoubt", storable(why))
-        await self._write(lambda db: changes.doubt(db, tag, error))
+        await self._tell(lambda db, book: changes.doubt(db, book, tag, error))
 
     async def finished(self, tag: str, outcome: Outcome) -> None:
         """Write down how it ended, and what it cost."""
-        work = changes.ending(tag, outcome, self._clock())
-        await self._write(work)
+        await self._tell(changes.ending(tag, outcome, self._clock()))
 
     # --- what becomes of the videos, and what a person decides ---------------------------------
 
@@ -407,6 +408,10 @@ class Ledger(LedgerReader):
     def _write(self, work: Work[T]) -> Awaitable[T]:
         self.touched = True
         return self._writer.write(work)
+
+    def _tell(self, word: Word) -> Awaitable[None]:
+        self.touched = True
+        return self._writer.tell(word)
 
 
 def _missing(folder: Path, files: Iterable[tuple[str, str, int]]) -> list[str]:
