@@ -1,7 +1,8 @@
 """What the session and a person do to one row: each looks first, then writes.
 
 These run in the writer's thread, inside its transaction. They raise before they write, so that a
-refused change leaves nothing behind.
+refused change leaves nothing behind. The words of each row write through the book; whatever else
+writes settles it first, which the writer sees to.
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Sequence
 from typing import Final, assert_never
 
-import attrs
-
+from seedance_async.batch.book import Book, CurrentRow
 from seedance_async.batch.edges import Cause, RowState, check_retry, passes
 from seedance_async.batch.ends import End
 from seedance_async.batch.queries import LAST_LINE, SQL, key_array
@@ -51,32 +51,11 @@ __all__ = [
 _INT64: Final = (1 << 63) - 1
 
 
-@attrs.frozen
-class _Row:
-    """A row and its current attempt, as they stand."""
-
-    id: int
-    line: int | None
-    state: RowState = attrs.field(converter=RowState)
-    attempt: int | None
-    attempts: int
-    attempt_state: str | None
-    request_id: str | None
-    submitted_at: float | None
-
-
-def _find(connection: sqlite3.Connection, key: str) -> _Row:
-    # A lone surrogate is no text that the database could hold.
-    sound = key.encode(errors="replace").decode()
-    found = connection.execute(SQL["current"], (key,)).fetchone() if sound == key else None
-    if found is None:
-        raise LedgerError(f"there is no row {key!r} in this ledger; `results` lists them")
-    return _Row(*found)
-
-
-def begin(connection: sqlite3.Connection, key: str, at: float, estimate: int | None) -> None:
+def begin(
+    connection: sqlite3.Connection, book: Book, key: str, at: float, estimate: int | None
+) -> None:
     """Write that a POST is about to leave: a new attempt, or the one of which nothing was sent."""
-    row = _find(connection, key)
+    row = book.find(connection, key)
     if not passes(key, row.state, RowState.SUBMITTING):
         raise LedgerError(
             f"row {key!r} is submitting already: a second POST could be paid twice, so nothing "
@@ -86,39 +65,48 @@ def begin(connection: sqlite3.Connection, key: str, at: float, estimate: int | N
         raise LedgerError(f"row {key!r} is no longer in the manifest, so nothing was sent")
     attempt, attempts = row.attempt, row.attempts
     if attempt is None:
-        attempts += 1
-        attempt = connection.execute(
-            SQL["begin_attempt"], (row.id, attempts, at, estimate)
-        ).lastrowid
+        attempt, attempts = book.new_attempt(connection), attempts + 1
+        book.write(connection, SQL["begin_attempt"], (attempt, row.id, attempts, at, estimate))
     else:
-        connection.execute(SQL["begin_attempt_again"], (at, estimate, attempt))
-    connection.execute(SQL["begin_row"], (attempt, attempts, row.id))
+        book.write(connection, SQL["begin_attempt_again"], (at, estimate, attempt))
+    book.move(connection, row.id, SQL["begin_rows"])
+    row.state, row.attempt, row.attempts = RowState.SUBMITTING, attempt, attempts
+    book.changed(key, row)
 
 
-def take_back(connection: sqlite3.Connection, key: str, why: str) -> None:
+def take_back(connection: sqlite3.Connection, book: Book, key: str, why: str) -> None:
     """Write that nothing was accepted."""
-    row = _find(connection, key)
+    row = book.find(connection, key)
     if passes(key, row.state, RowState.PLANNED):
-        _set(connection, row, RowState.PLANNED, ErrorInfo("NotSent", why))
+        _set(connection, book, key, row, RowState.PLANNED, ErrorInfo("NotSent", why))
 
 
-def doubt(connection: sqlite3.Connection, key: str, error: ErrorInfo) -> None:
+def doubt(connection: sqlite3.Connection, book: Book, key: str, error: ErrorInfo) -> None:
     """Write that nobody knows whether it was accepted."""
-    row = _find(connection, key)
+    row = book.find(connection, key)
     if passes(key, row.state, RowState.IN_DOUBT):
-        _set(connection, row, RowState.IN_DOUBT, error)
+        _set(connection, book, key, row, RowState.IN_DOUBT, error)
 
 
-def _set(connection: sqlite3.Connection, row: _Row, state: RowState, error: ErrorInfo) -> None:
-    connection.execute(
-        SQL["set_attempt_error"], (state.value, error.kind, error.message, row.attempt)
-    )
-    connection.execute(SQL["set_row_state"], (state.value, row.id))
+def _set(
+    connection: sqlite3.Connection,
+    book: Book,
+    key: str,
+    row: CurrentRow,
+    state: RowState,
+    error: ErrorInfo,
+) -> None:
+    values = (state.value, error.kind, error.message, row.attempt)
+    book.write(connection, SQL["set_attempt_error"], values)
+    book.move(connection, row.id, SQL["set_row_states"], state.value)
+    book.changed(key, None)
 
 
-def accept(connection: sqlite3.Connection, key: str, request_id: str, at: float) -> None:
+def accept(
+    connection: sqlite3.Connection, book: Book, key: str, request_id: str, at: float
+) -> None:
     """Write the id of an accepted job; told again, it changes nothing."""
-    row = _find(connection, key)
+    row = book.find(connection, key)
     if row.request_id == request_id:
         return
     if row.state is RowState.SUBMITTED:
@@ -127,14 +115,19 @@ def accept(connection: sqlite3.Connection, key: str, request_id: str, at: float)
             f"Note both down: two may be paid"
         )
     passes(key, row.state, RowState.SUBMITTED)
-    _accept(connection, key, row, request_id, at)
+    _accept(connection, book, key, row, request_id, at)
 
 
 def _accept(
-    connection: sqlite3.Connection, key: str, row: _Row, request_id: str, at: float | None
+    connection: sqlite3.Connection,
+    book: Book,
+    key: str,
+    row: CurrentRow,
+    request_id: str,
+    at: float | None,
 ) -> None:
     try:
-        connection.execute(SQL["accept_attempt"], (request_id, at, row.attempt))
+        book.write(connection, SQL["accept_attempt"], (request_id, at, row.attempt))
     except sqlite3.IntegrityError:
         owner = connection.execute(SQL["owner"], (request_id,)).fetchone()
         if owner is None:
@@ -143,32 +136,39 @@ def _accept(
             f"job {request_id} belongs to row {owner[0]!r} (attempt {owner[1]}), so it cannot "
             f"be that of row {key!r}: check the id"
         ) from None
-    connection.execute(SQL["set_row_state"], (RowState.SUBMITTED.value, row.id))
+    book.move(connection, row.id, SQL["set_row_states"], RowState.SUBMITTED.value)
+    row.state, row.request_id = RowState.SUBMITTED, request_id
+    book.changed(key, row)
 
 
 def refuse(
-    connection: sqlite3.Connection, key: str, at: float, error: ErrorInfo, cost: int | None
+    connection: sqlite3.Connection,
+    book: Book,
+    key: str,
+    at: float,
+    error: ErrorInfo,
+    cost: int | None,
 ) -> None:
     """Write that the service refused: there is no job."""
-    row = _find(connection, key)
+    row = book.find(connection, key)
     if row.state is RowState.FAILED and row.request_id is None:
         return  # told again
     passes(key, row.state, RowState.FAILED)
     if row.request_id is not None:
         raise LedgerError(f"row {key!r} has the job {row.request_id}: a refusal cannot end it")
-    _finish(connection, row, End(RowState.FAILED, "", at, cost=cost, error=error))
+    _finish(connection, book, key, row, End(RowState.FAILED, "", at, cost=cost, error=error))
 
 
-def finish(connection: sqlite3.Connection, key: str, end: End) -> None:
+def finish(connection: sqlite3.Connection, book: Book, key: str, end: End) -> None:
     """Write how a job ended.
 
     A job that was attached by its id alone ends the row that has the id. A row that is still
     `submitting` was accepted, for it has an end: its id could not be written before.
     """
-    row, key = _find_job(connection, key, end.request_id)
+    row, key = _find_job(connection, book, key, end.request_id)
     if row.state is RowState.SUBMITTING and row.request_id is None:
-        _accept(connection, key, row, end.request_id, end.at)
-        row = _find(connection, key)
+        _accept(connection, book, key, row, end.request_id, end.at)
+        row = book.find(connection, key)
     if row.request_id != end.request_id:
         raise LedgerError(
             f"row {key!r} has the job {row.request_id}, so the end of {end.request_id} is not its"
@@ -176,35 +176,40 @@ def finish(connection: sqlite3.Connection, key: str, end: End) -> None:
     over = row.state is RowState.DOWNLOADED and end.state is RowState.SUCCEEDED
     if over or not passes(key, row.state, end.state):
         told = (end.cost, end.video_url, end.more_json)
-        connection.execute(SQL["refresh_attempt"], (*told, row.attempt))
+        book.write(connection, SQL["refresh_attempt"], (*told, row.attempt))
+        book.changed(key, None)
         return
-    _finish(connection, row, end)
+    _finish(connection, book, key, row, end)
 
 
-def _find_job(connection: sqlite3.Connection, key: str, request_id: str) -> tuple[_Row, str]:
+def _find_job(
+    connection: sqlite3.Connection, book: Book, key: str, request_id: str
+) -> tuple[CurrentRow, str]:
     try:
-        return _find(connection, key), key
+        return book.find(connection, key), key
     except LedgerError:
+        book.flush(connection)
         owner = connection.execute(SQL["owner"], (request_id,)).fetchone()
         if owner is None:
             raise
-        return _find(connection, owner[0]), owner[0]
+        return book.find(connection, owner[0]), owner[0]
 
 
-def _finish(connection: sqlite3.Connection, row: _Row, end: End) -> None:
+def _finish(
+    connection: sqlite3.Connection, book: Book, key: str, row: CurrentRow, end: End
+) -> None:
     at = None if end.state is RowState.TIMED_OUT else end.at
     error = end.error
     told = (None, None, None) if error is None else (error.kind, error.code, error.message)
-    connection.execute(
-        SQL["finish_attempt"],
-        (
-            *(end.state.value, end.cost, at, end.video_url, end.more_json),
-            *told,
-            *end.stations,
-            row.attempt,
-        ),
+    values = (
+        *(end.state.value, end.cost, at, end.video_url, end.more_json),
+        *told,
+        *end.stations,
+        row.attempt,
     )
-    connection.execute(SQL["set_row_state"], (end.state.value, row.id))
+    book.write(connection, SQL["finish_attempt"], values)
+    book.move(connection, row.id, SQL["set_row_states"], end.state.value)
+    book.changed(key, None)
 
 
 def download(
@@ -217,14 +222,14 @@ def download(
     now: float,
 ) -> None:
     """Write that a row's video is on disk; told again, the newest file counts."""
-    row = _find(connection, key)
+    row = CurrentRow.look_up(connection, key)
     passes(key, row.state, RowState.DOWNLOADED)
     connection.execute(SQL["download_row"], (file, size, sha256, began, now, row.id))
 
 
 def fail_download(connection: sqlite3.Connection, key: str, why: str, *, final: bool) -> None:
     """Write why a row's video is not on disk, and whether it is not tried again by itself."""
-    row = _find(connection, key)
+    row = CurrentRow.look_up(connection, key)
     if row.state is not RowState.SUCCEEDED:
         raise LedgerError(f"row {key!r} is {row.state}: there is no download that could fail")
     connection.execute(SQL["fail_download"], (why, final, row.id))
@@ -232,22 +237,22 @@ def fail_download(connection: sqlite3.Connection, key: str, why: str, *, final: 
 
 def resolve_adopt(connection: sqlite3.Connection, key: str, request_id: str) -> None:
     """Settle a doubt: it was accepted, and this is its job."""
-    row = _find(connection, key)
+    row = CurrentRow.look_up(connection, key)
     if row.request_id == request_id and row.state is RowState.SUBMITTED:
         return  # told again
     _check_doubt(key, row, RowState.SUBMITTED)
-    _accept(connection, key, row, request_id, row.submitted_at)
+    _accept(connection, Book(), key, row, request_id, row.submitted_at)
 
 
 def resolve_not_billed(connection: sqlite3.Connection, key: str) -> None:
     """Settle a doubt: it was not accepted, so the row may be submitted again."""
-    row = _find(connection, key)
+    row = CurrentRow.look_up(connection, key)
     _check_doubt(key, row, RowState.PLANNED)
     connection.execute(SQL["close_attempt"], ("a person said that it was not billed", row.attempt))
     connection.execute(SQL["plan_row_again"], (row.id,))
 
 
-def _check_doubt(key: str, row: _Row, after: RowState) -> None:
+def _check_doubt(key: str, row: CurrentRow, after: RowState) -> None:
     if row.state is not RowState.IN_DOUBT:
         raise LedgerError(f"row {key!r} is {row.state}, not in doubt: there is nothing to resolve")
     passes(key, row.state, after, Cause.RESOLVE)
@@ -273,7 +278,7 @@ def retry(
 
 def forget_file(connection: sqlite3.Connection, key: str) -> int:
     """Write that a row's video is no longer on the disk; return 1 if it was thought to be."""
-    row = _find(connection, key)
+    row = CurrentRow.look_up(connection, key)
     if not passes(key, row.state, RowState.SUCCEEDED, Cause.FILE_GONE):
         return 0
     connection.execute(SQL["forget_file"], (row.id,))
@@ -307,7 +312,7 @@ def forget_videos(connection: sqlite3.Connection) -> int:
     return connection.execute(SQL["forget_videos"]).rowcount
 
 
-def ending(tag: str, outcome: Outcome, now: float) -> Callable[[sqlite3.Connection], None]:
+def ending(tag: str, outcome: Outcome, now: float) -> Callable[[sqlite3.Connection, Book], None]:
     """Return the change that an outcome makes."""
     timings = outcome.timings
     match outcome:
@@ -325,7 +330,7 @@ def ending(tag: str, outcome: Outcome, now: float) -> Callable[[sqlite3.Connecti
         case Failed():
             error, cost = _plain(outcome.error), known_cost(outcome.cost_usd)
             if outcome.request_id is None:
-                return lambda db: refuse(db, tag, now, error, cost)
+                return lambda db, book: refuse(db, book, tag, now, error, cost)
             end = End(
                 RowState.FAILED, outcome.request_id, now, cost=cost, error=error, timings=timings
             )
@@ -340,10 +345,10 @@ def ending(tag: str, outcome: Outcome, now: float) -> Callable[[sqlite3.Connecti
             end = End(RowState.LOST, outcome.request_id, now, error=error, timings=timings)
         case InDoubt():
             error = _plain(outcome.error)
-            return lambda db: doubt(db, tag, error)
+            return lambda db, book: doubt(db, book, tag, error)
         case _:
             assert_never(outcome)
-    return lambda db: finish(db, tag, end)
+    return lambda db, book: finish(db, book, tag, end)
 
 
 def _plain(error: ErrorInfo) -> ErrorInfo:

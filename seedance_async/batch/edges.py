@@ -29,6 +29,8 @@ class RowState(StrEnum):
     CANCELLED = "cancelled"
     LOST = "lost"
 
+    __hash__ = str.__hash__  # an enum's own is written in Python, and a row asks for dozens
+
 
 class Cause(Enum):
     """Who moves a row."""

@@ -10,10 +10,18 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterable,
+    Sequence,
+)
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from seedance_async.batch import changes
 from seedance_async.batch.edges import RowState
@@ -42,7 +50,7 @@ from seedance_async.batch.schema import (
     write_meta,
 )
 from seedance_async.batch.staging import Staging
-from seedance_async.batch.writer import Work, Writer
+from seedance_async.batch.writer import Word, Work, Writer
 from seedance_async.errors import LedgerError
 from seedance_async.jobs import ErrorInfo, Outcome
 from seedance_async.models import Request
@@ -51,6 +59,9 @@ from seedance_async.supervisor import in_thread, see_through
 __all__ = ["SIMULATOR", "Ledger"]
 
 T = TypeVar("T")
+
+Written: TypeAlias = Coroutine[Any, Any, None]
+"""Over once a word is on the disk."""
 
 SIMULATOR: Final = "simulator"
 """The origin of a batch on an embedded simulator."""
@@ -278,35 +289,33 @@ class Ledger(LedgerReader):
         """Set the micro-dollars that the row's next `submitting` writes down as set aside."""
         self._estimates[key] = estimate
 
-    async def submitting(self, tag: str, request: Request) -> None:
+    def submitting(self, tag: str, request: Request) -> Written:
         """Write down that a POST is about to leave.
 
         Raises:
             LedgerError: The row is not planned, or the disk refuses: nothing may be sent.
         """
         del request  # the plan has it
-        now, estimate = self._clock(), self._estimates.get(tag)
-        await self._write(lambda db: changes.begin(db, tag, now, estimate))
-        self._estimates.pop(tag, None)
+        now, estimate = self._clock(), self._estimates.pop(tag, None)
+        return self._tell(lambda db, book: changes.begin(db, book, tag, now, estimate))
 
-    async def not_sent(self, tag: str, why: str) -> None:
+    def not_sent(self, tag: str, why: str) -> Written:
         """Write down that nothing was accepted: the row is planned again."""
-        await self._write(lambda db: changes.take_back(db, tag, storable(why)))
+        return self._tell(lambda db, book: changes.take_back(db, book, tag, storable(why)))
 
-    async def accepted(self, tag: str, request_id: str) -> None:
+    def accepted(self, tag: str, request_id: str) -> Written:
         """Write down the id of a job that may be billed."""
         now = self._clock()
-        await self._write(lambda db: changes.accept(db, tag, request_id, now))
+        return self._tell(lambda db, book: changes.accept(db, book, tag, request_id, now))
 
-    async def in_doubt(self, tag: str, why: str) -> None:
-        """Write down that nobody knows whether there is a job."""
+    def in_doubt(self, tag: str, why: str) -> Written:
+        """Write down that nobody knows whether it was accepted."""
         error = ErrorInfo("InDoubt", storable(why))
-        await self._write(lambda db: changes.doubt(db, tag, error))
+        return self._tell(lambda db, book: changes.doubt(db, book, tag, error))
 
-    async def finished(self, tag: str, outcome: Outcome) -> None:
+    def finished(self, tag: str, outcome: Outcome) -> Written:
         """Write down how it ended, and what it cost."""
-        work = changes.ending(tag, outcome, self._clock())
-        await self._write(work)
+        return self._tell(changes.ending(tag, outcome, self._clock()))
 
     # --- what becomes of the videos, and what a person decides ---------------------------------
 
@@ -417,6 +426,10 @@ class Ledger(LedgerReader):
     def _write(self, work: Work[T]) -> Awaitable[T]:
         self.touched = True
         return self._writer.write(work)
+
+    def _tell(self, word: Word) -> Written:
+        self.touched = True
+        return self._writer.tell(word)
 
 
 def _missing(folder: Path, files: Iterable[tuple[str, str, int]]) -> list[str]:

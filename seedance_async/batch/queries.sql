@@ -17,8 +17,11 @@ WHERE r.key = ?
 -- name: owner
 SELECT r.key, a.n FROM attempt a JOIN row r ON r.id = a.row WHERE a.request_id = ?
 
+-- name: last_attempt
+SELECT coalesce(max(id), 0) FROM attempt
+
 -- name: begin_attempt
-INSERT INTO attempt (row, n, state, submitted_at, estimate) VALUES (?, ?, 'submitting', ?, ?)
+INSERT INTO attempt (id, row, n, state, submitted_at, estimate) VALUES (?, ?, ?, 'submitting', ?, ?)
 
 -- name: begin_attempt_again
 UPDATE attempt
@@ -26,11 +29,14 @@ SET state = 'submitting', submitted_at = ?, estimate = coalesce(?, estimate),
     error_kind = NULL, error_code = NULL, error_message = NULL
 WHERE id = ?
 
--- name: begin_row
-UPDATE row SET state = 'submitting', attempt = ?, attempts = ? WHERE id = ?
+-- The rows of all attempts that begin in one commit, their numbers as a JSON array.
+-- name: begin_rows
+UPDATE row SET state = 'submitting',
+  (attempt, attempts) = (SELECT id, n FROM attempt WHERE row = row.id ORDER BY n DESC LIMIT 1)
+WHERE id IN (SELECT value FROM json_each(?))
 
--- name: set_row_state
-UPDATE row SET state = ? WHERE id = ?
+-- name: set_row_states
+UPDATE row SET state = ? WHERE id IN (SELECT value FROM json_each(?))
 
 -- name: set_attempt_error
 UPDATE attempt SET state = ?, error_kind = ?, error_message = ? WHERE id = ?

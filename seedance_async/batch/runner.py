@@ -293,20 +293,24 @@ class Batch:
             return  # an id that could be written only after its job's end
         if row is None and step.state not in _OF_DOWNLOADS:
             return  # a late word about a row that is followed no more
-        self._count(before, step.state)
+        taken = _taken(step.state)
+        self._count(before, step.state, taken)
         if row is not None:
             self._rows.moved(row, step)
-            self._begun[row.shape] += _taken(step.state)
+            if taken:
+                self._begun[row.shape] += taken
+        if self._on_change is None:
+            return
         told = (step.state, step.detail, step.request_id, step.outcome)
         if row is None:
             self._say(RowChange(step.key, None, "", *told))
         else:
             self._say(RowChange(step.key, row.line, row.model_id, *told, row.shape))
 
-    def _count(self, before: RowState, state: RowState) -> None:
+    def _count(self, before: RowState, state: RowState, taken: int) -> None:
         self._counts[before] -= 1
         self._counts[state] += 1
-        self._left -= _taken(state)
+        self._left -= taken
         submitted = before is RowState.SUBMITTING and state in (RowState.SUBMITTED, *_ENDS)
         self._submitted += submitted and state is not RowState.FAILED
 
