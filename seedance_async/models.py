@@ -8,8 +8,6 @@ a class with one field per property, and its name in `_CLASSES`.
 from __future__ import annotations
 
 import inspect
-import json
-import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, lru_cache
@@ -21,6 +19,7 @@ import attr
 import attrs
 
 from seedance_async.errors import InvalidRequestError, Violation
+from seedance_async.rawrequest import RawRequest
 from seedance_async.rules import FieldRule, find_violations, is_integer, schema_rules
 
 __all__ = [
@@ -238,72 +237,6 @@ def _caller_level() -> int:
         frame = frame.f_back
         level += 1
     return level
-
-
-# --- any other model -----------------------------------------------------------------------
-
-
-@attrs.frozen
-class RawRequest:
-    """A request for any model; its input, a JSON object, is copied and sent unvalidated.
-
-    Raises:
-        InvalidRequestError: The id is not usable as a path, or the input cannot be encoded.
-    """
-
-    model_id: str
-    _input: Mapping[str, object] = attrs.field(alias="input", hash=False)
-
-    def __attrs_post_init__(self) -> None:
-        found: list[Violation] = []
-        copied: dict[str, object] = {}
-        if not _is_path(self.model_id):
-            found.append(Violation("model_id", self.model_id, _MODEL_ID_RULE))
-        try:
-            copied = _copy_json(self._input)
-        except (TypeError, ValueError, RecursionError) as error:
-            kind = type(self._input).__name__
-            found.append(Violation("input", kind, f"must be a JSON object: {error}"))
-        if found:
-            raise InvalidRequestError(found, model_id=str(self.model_id))
-        object.__setattr__(self, "_input", copied)
-
-    def input(self) -> dict[str, object]:
-        """Return the body as it is sent, a fresh copy."""
-        return _copy_json(self._input)
-
-    def advice(self) -> tuple[str, ...]:
-        """Return nothing: nothing is known of the model."""
-        return ()
-
-
-_MODEL_ID_RULE: Final = (
-    "must be segments of letters, digits, `.`, `_` and `-` joined by `/`, none of them `.` or `..`"
-)
-
-
-def _is_path(model_id: object) -> bool:
-    """Tell whether an id's slashes can stay raw path segments (wire.md, section 1)."""
-    return isinstance(model_id, str) and all(
-        re.fullmatch(r"[A-Za-z0-9._-]+", segment) and segment not in {".", ".."}
-        for segment in model_id.split("/")
-    )
-
-
-def _copy_json(value: object) -> dict[str, object]:
-    """Return a deep copy of a JSON object.
-
-    Raises:
-        TypeError, ValueError, RecursionError: It is none, or what is sent would differ from it.
-    """
-    if not isinstance(value, Mapping):
-        raise TypeError("it is no mapping")
-    text = json.dumps(dict(value), ensure_ascii=False, allow_nan=False)
-    text.encode()  # refuses lone surrogates
-    copied: dict[str, object] = json.loads(text)
-    if copied != dict(value):  # json.dumps makes text of other keys, and lists of tuples
-        raise ValueError("keys must be text, and arrays lists")
-    return copied
 
 
 # --- by name -------------------------------------------------------------------------------

@@ -22,10 +22,11 @@ from seedance_async.history import append_history, read_history
 from seedance_async.jobs import State, Succeeded
 from seedance_async.journal import Journal, SilentJournal
 from seedance_async.mapping import Fanout
-from seedance_async.models import RawRequest, Request, Shape
+from seedance_async.models import Request, Shape
 from seedance_async.pacing import RetryPolicy
 from seedance_async.paths import check_request_id, model_path
 from seedance_async.polling import LearnedPolling, Polling
+from seedance_async.rawrequest import check_model_id
 from seedance_async.state import SessionState, Settings, Statistics, closed_error
 from seedance_async.submitting import Submitter
 from seedance_async.supervisor import in_thread
@@ -441,8 +442,10 @@ class Session:
             TransportError: There was no answer.
         """
         state = self._open_state()
-        path = model_path(RawRequest(model_id, {}).model_id)
-        answer = await state.transport.send("GET", path, timeout=state.settings.poll_timeout)
+        check_model_id(model_id)
+        answer = await state.transport.send(
+            "GET", model_path(model_id), timeout=state.settings.poll_timeout
+        )
         return read_model_answer(answer, now=state.wall())
 
     def teach(self, durations: Iterable[tuple[Shape, float]]) -> None:
