@@ -9,10 +9,11 @@ from pathlib import Path
 from seedance_async.batch.dialect import Readable
 from seedance_async.batch.edges import RowState
 from seedance_async.batch.ledger import SIMULATOR, Ledger
-from seedance_async.batch.planning import Row, plan_manifest
+from seedance_async.batch.planning import plan_manifest
 from seedance_async.batch.report import BatchReport, RowChange
 from seedance_async.batch.runner import Batch, Wishes
 from seedance_async.batch.selection import select
+from seedance_async.batch.source import Row
 from seedance_async.budget import Account, Budget
 from seedance_async.download import DownloadRules
 from seedance_async.session import Session

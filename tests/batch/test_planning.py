@@ -24,13 +24,8 @@ from seedance_async import InvalidRequestError, LedgerError
 from seedance_async.batch.entries import PlannedRow
 from seedance_async.batch.ledger import Ledger
 from seedance_async.batch.manifest import ManifestError
-from seedance_async.batch.planning import (
-    InvalidManifestError,
-    Plan,
-    Row,
-    plan_manifest,
-    request_of,
-)
+from seedance_async.batch.planning import InvalidManifestError, Plan, plan_manifest, request_of
+from seedance_async.batch.source import Row
 from seedance_async.models import LiteImageToVideo, ProFastTextToVideo, RawRequest, Request
 from tests.batch.ledgers import opened
 from tests.batch.reading import FAST, IMAGE, OTHER, jsonl
