@@ -12,6 +12,8 @@ from jsonschema import Draft202012Validator
 
 from .books import MICRO
 from .images import ImageRule
+from .reply import Reply, in_json, refusal
+from .routes import Route
 
 SCHEMAS: Final = Path(__file__).parent.parent / "schemas"
 
@@ -115,7 +117,26 @@ class Catalog:
         """Tell what a video costs, in micro-dollars; a model without a price costs nothing."""
         return round(self._prices.get(offer.model_id, 0) * seconds)
 
-    def entry(self, offer: Offer, *, include_schema: bool = True) -> dict[str, object]:
+    def answer(self, there: Route) -> Reply:
+        """Answer what is asked of the catalog: about one model, or about those that match."""
+        if there.subject:
+            offer = self.find(there.subject)
+            if offer is None:
+                return refusal(404, 404001, f"Resource not found: model {there.subject!r}.")
+            return in_json(200, self._entry(offer))
+        limit, offset = there.query.get("limit", "20"), there.query.get("offset", "0")
+        if not (limit.isdecimal() and offset.isdecimal()):
+            return refusal(422, 422001, "Input validation failed.", "limit, offset: integers")
+        page = self._page(
+            search=there.query.get("search", ""),
+            category=there.query.get("category", ""),
+            include_schema=there.query.get("include_schema", "").lower() == "true",
+            limit=int(limit),
+            offset=int(offset),
+        )
+        return in_json(200, page)
+
+    def _entry(self, offer: Offer, *, include_schema: bool = True) -> dict[str, object]:
         """Describe a model as `GET /v1/models/{model_id}` does (wire.md, section 8)."""
         words = offer.model_id.partition("/")[2].replace("/", " ").replace("-", " ")
         entry: dict[str, object] = {
@@ -131,12 +152,12 @@ class Catalog:
             entry["input_schema"] = _with_quirks(offer)
         return entry
 
-    def page(
+    def _page(
         self, *, search: str, category: str, include_schema: bool, limit: int, offset: int
     ) -> dict[str, object]:
         """Describe the models that match, as `GET /v1/models` does."""
         entries = [
-            self.entry(offer, include_schema=include_schema)
+            self._entry(offer, include_schema=include_schema)
             for offer in self.offers.values()
             if search.lower() in offer.model_id and offer.model_id.endswith(category)
         ]

@@ -13,9 +13,9 @@ from . import answers, faults
 from .account import Account, check_balance, refuse_submit
 from .admission import invalid, read_document, violations
 from .books import MICRO, Books, canonical_json
+from .calls import Call
 from .catalog import Catalog, Schema, Shape
-from .chance import chance
-from .delays import Delay, by_endpoint
+from .delays import Delay, Latencies, by_endpoint
 from .dice import Dice, Occasion
 from .downloads import serve_video
 from .durations import Durations
@@ -40,20 +40,6 @@ QUEUE_FULL_RETRY_AFTER: Final = 5
 _MODEL_ID: Final = re.compile(r"[\w.-]+(/[\w.-]+)+")
 
 _NOTHING: Final[Mapping[str, Probe]] = MappingProxyType({})
-
-
-@attrs.frozen
-class _Call:
-    """One request on its way through the simulator; header names are in lower case."""
-
-    method: str
-    route: Route
-    headers: Mapping[str, str]
-    body: bytes
-    now: float
-    probes: Mapping[str, Probe]
-    subject: str
-    """What faults and latency are drawn by: equal for equal requests, whoever comes first."""
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -115,7 +101,7 @@ class Simulator:
     _queue: WorkQueue = attrs.field(init=False, repr=False)
     _durations: Durations = attrs.field(init=False, repr=False)
     _dice: Dice = attrs.field(init=False, repr=False)
-    _asked: Counter[tuple[str, str]] = attrs.field(init=False, factory=Counter, repr=False)
+    _latencies: Latencies = attrs.field(init=False, repr=False)
     _bodies: Counter[str] = attrs.field(init=False, factory=Counter, repr=False)
     _jobs: dict[str, Job] = attrs.field(init=False, factory=dict, repr=False)
     _videos: dict[str, Job] = attrs.field(init=False, factory=dict, repr=False)
@@ -126,6 +112,7 @@ class Simulator:
         self._catalog = Catalog(self.extra_models, self.price_per_second)
         self._queue = WorkQueue(self.capacity)
         self._durations = Durations(self.seed, self.speed, self.durations)
+        self._latencies = Latencies(self.seed)
         self.faults.check_seed(self.seed)
         self._dice = Dice(self.faults, self.seed, self.on_fault)
         for fault in self.faults.faults:
@@ -178,12 +165,13 @@ class Simulator:
         if there.kind == "books":
             return in_json(200, self.books.document())
         lower = {name.lower(): value for name, value in headers.items()}
-        call = _Call(method, there, lower, body, now, probes, self._subject(there, body))
+        call = Call(method, there, lower, body, now, probes, self._subject(there, body))
         if self._strikes(call, "outage"):
             return DROPPED
         self.books.note_request(there.kind, there.subject)
         reply = self._reply(call, target)
-        delay = reply.delay + self._latency(call)
+        latency = self.latency.get(there.kind)
+        delay = reply.delay + self._latencies.draw(latency, there.kind, call.subject)
         return attrs.evolve(reply, delay=delay) if delay else reply
 
     def start(self, now: float) -> None:
@@ -229,15 +217,7 @@ class Simulator:
         job = (self._videos if there.kind == "video" else self._jobs).get(there.subject)
         return there.subject if job is None else job.name
 
-    def _latency(self, call: _Call) -> float:
-        delay = self.latency.get(call.route.kind)
-        if delay is None:
-            return 0.0
-        key = call.route.kind, call.subject
-        self._asked[key] += 1
-        return delay.draw(chance(self.seed, "latency", *key, self._asked[key]))
-
-    def _reply(self, call: _Call, target: str) -> Reply:
+    def _reply(self, call: Call, target: str) -> Reply:
         there = call.route
         if there.kind == "unknown":
             return in_html(404, "404 Not Found")
@@ -252,28 +232,28 @@ class Simulator:
             return attrs.evolve(reply, delay=self.faults.slow_seconds)
         return reply
 
-    def _refuse_stranger(self, call: _Call) -> Reply | None:
-        scheme, _, token = call.headers.get("authorization", "").partition(" ")
+    def _refuse_stranger(self, call: Call) -> Reply | None:
+        token = call.token
         known = token in self.other_tokens or self.token in (None, token)
-        if scheme.lower() != "bearer" or not token or not known:
+        if not token or not known:
             return refusal(401, 401001, "Unauthorized: the bearer token is missing or wrong.")
         if self.account is Account.EXPIRED:
             return refusal(400, 400004, "User account error: the account has expired.")
         return None
 
-    def _answer(self, call: _Call) -> Reply:
+    def _answer(self, call: Call) -> Reply:
         if call.route.kind == "submit":
             return self._submit(call)
         if call.route.kind == "catalog":
-            return self._describe(call)
+            return self._catalog.answer(call.route)
         job = self._jobs.get(call.route.subject)
         if job is None or not job.known(call.now):
             return refusal(404, 404001, "Resource not found: unknown request id.")
-        if self.other_tokens and job.owner != _token(call):
+        if self.other_tokens and job.owner != call.token:
             return refusal(403, 403003, "Permission denied: the request is somebody else's.")
         return self._cancel(call, job) if call.route.kind == "cancel" else self._poll(call, job)
 
-    def _submit(self, call: _Call) -> Reply:
+    def _submit(self, call: Call) -> Reply:
         model_id = call.route.subject
         if not _MODEL_ID.fullmatch(model_id):
             return refusal(400, 400001, f"Invalid resource identifier: {model_id!r}.")
@@ -297,7 +277,7 @@ class Simulator:
     def _affordable(self, price: int) -> bool:
         return self.balance_usd is None or self.books.billed + price <= self.balance_usd * MICRO
 
-    def _refuse_for_now(self, call: _Call) -> Reply | None:
+    def _refuse_for_now(self, call: Call) -> Reply | None:
         """Refuse a sound request because the service is in trouble, or has too much to do."""
         if fault := self._throw(faults.SUBMIT_BEFORE, call):
             return self._spoil(fault, in_json(200, {}), call)
@@ -306,7 +286,7 @@ class Simulator:
             return limited(QUEUE_FULL_RETRY_AFTER, self.epoch + call.now, as_date=False)
         return None
 
-    def _accept(self, body: str, shape: Shape, call: _Call, price: int) -> Job:
+    def _accept(self, body: str, shape: Shape, call: Call, price: int) -> Job:
         now, model_id = call.now, call.route.subject
         digest = submission_name(model_id, body.encode())
         self._bodies[digest] += 1
@@ -318,7 +298,7 @@ class Simulator:
         job = Job(
             request_id=given_id,
             name=name,
-            owner=_token(call),
+            owner=call.token,
             model_id=model_id,
             body=body,
             resolution=shape.resolution,
@@ -335,7 +315,7 @@ class Simulator:
         self.books.note_accepted(job)
         return job
 
-    def _poll(self, call: _Call, job: Job) -> Reply:
+    def _poll(self, call: Call, job: Job) -> Reply:
         if call.route.kind == "status":
             queued = job.state is JobState.QUEUED and job.fate.tells_position
             position = self._queue.position(job) if queued else None
@@ -345,7 +325,7 @@ class Simulator:
             reply = answers.result(job, self.public_url, self._stamp, include_cost=include_cost)
         return self._may_spoil(faults.POLL, reply, call, job)
 
-    def _cancel(self, call: _Call, job: Job) -> Reply:
+    def _cancel(self, call: Call, job: Job) -> Reply:
         if call.body:
             return refusal(422, 422001, "Input validation failed.", "A cancel has no body.")
         if fault := self._throw(("cancel-ignored",), call, job):
@@ -357,26 +337,7 @@ class Simulator:
         names = ("cancel-drop", "cancel-5xx", "cancellation-requested")
         return self._may_spoil(names if in_time else names[:2], reply, call, job)
 
-    def _describe(self, call: _Call) -> Reply:
-        if call.route.subject:
-            offer = self._catalog.find(call.route.subject)
-            if offer is None:
-                return refusal(404, 404001, f"Resource not found: model {call.route.subject!r}.")
-            return in_json(200, self._catalog.entry(offer))
-        query = call.route.query
-        limit, offset = query.get("limit", "20"), query.get("offset", "0")
-        if not (limit.isdecimal() and offset.isdecimal()):
-            return refusal(422, 422001, "Input validation failed.", "limit, offset: integers")
-        page = self._catalog.page(
-            search=query.get("search", ""),
-            category=query.get("category", ""),
-            include_schema=query.get("include_schema", "").lower() == "true",
-            limit=int(limit),
-            offset=int(offset),
-        )
-        return in_json(200, page)
-
-    def _video(self, call: _Call, target: str) -> Reply:
+    def _video(self, call: Call, target: str) -> Reply:
         if "authorization" in call.headers:
             self.books.note_token_leak(target)
         job = self._videos.get(call.route.subject)
@@ -392,7 +353,7 @@ class Simulator:
             bandwidth = self.faults.slow_bandwidth
         return attrs.evolve(reply, cut=cut, bandwidth=bandwidth)
 
-    def _occasion(self, call: _Call, job: Job | None = None) -> Occasion:
+    def _occasion(self, call: Call, job: Job | None = None) -> Occasion:
         assert self._start is not None
         return Occasion(
             at=call.now - self._start,
@@ -402,27 +363,23 @@ class Simulator:
             request_id=None if job is None else job.request_id,
         )
 
-    def _strikes(self, call: _Call, name: str, job: Job | None = None) -> bool:
+    def _strikes(self, call: Call, name: str, job: Job | None = None) -> bool:
         return self._throw((name,), call, job) is not None
 
-    def _throw(self, names: Iterable[str], call: _Call, job: Job | None = None) -> str | None:
+    def _throw(self, names: Iterable[str], call: Call, job: Job | None = None) -> str | None:
         """Throw for these faults and return the one that strikes."""
         if self._dice.idle:
             return None
         return self._dice.first(names, self._occasion(call, job))
 
-    def _may_spoil(self, names: Iterable[str], reply: Reply, call: _Call, job: Job) -> Reply:
+    def _may_spoil(self, names: Iterable[str], reply: Reply, call: Call, job: Job) -> Reply:
         """Answer about a job, unless one of these faults strikes."""
         fault = self._throw(names, call, job)
         return self._spoil(fault, reply, call) if fault else reply
 
-    def _spoil(self, fault: str, reply: Reply, call: _Call) -> Reply:
+    def _spoil(self, fault: str, reply: Reply, call: Call) -> Reply:
         turn = partial(self._dice.turn, fault, call.subject)
         return spoil(fault, reply, turn, self.epoch + call.now)
 
     def _stamp(self, seconds: float) -> str:
         return answers.stamp(self.epoch, seconds)
-
-
-def _token(call: _Call) -> str:
-    return call.headers.get("authorization", "").partition(" ")[2]

@@ -1,5 +1,6 @@
-"""How long something takes: distributions as values, and how a command line spells them."""
+"""How long something takes: distributions as values, how a command line spells them, latencies."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from math import exp, isfinite
 from statistics import NormalDist
@@ -7,6 +8,7 @@ from typing import Final, Protocol
 
 import attrs
 
+from .chance import chance
 from .faults import ENDPOINTS
 
 _NORMAL: Final = NormalDist()
@@ -125,3 +127,19 @@ def _delay(value: "Delay | float") -> Delay:
             f"Uniform(0.1, 0.4)"
         )
     return value
+
+
+class Latencies:
+    """Draws by what is asked and how often it was, so that nothing else changes an answer's."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._asked: Counter[tuple[str, str]] = Counter()
+
+    def draw(self, delay: Delay | None, endpoint: str, subject: str) -> float:
+        """Draw the seconds that the next answer about `subject` takes; None takes none."""
+        if delay is None:
+            return 0.0
+        key = endpoint, subject
+        self._asked[key] += 1
+        return delay.draw(chance(self._seed, "latency", *key, self._asked[key]))
