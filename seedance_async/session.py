@@ -13,24 +13,20 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from seedance_async.budget import Budget
 from seedance_async.catalog import CatalogModel, read_model_answer
-from seedance_async.closing import Closing
-from seedance_async.credentials import Token, find_token, resolve_base_url
+from seedance_async.credentials import Token
 from seedance_async.download import DownloadedFile, DownloadRules, download
 from seedance_async.events import Downloaded, Event, GateChanged
 from seedance_async.handle import Job, report, success_of
-from seedance_async.history import append_history, read_history
 from seedance_async.jobs import State, Succeeded
 from seedance_async.journal import Journal, SilentJournal
+from seedance_async.lifetime import Connection, Lifetime
 from seedance_async.mapping import Fanout
 from seedance_async.models import Request, Shape
 from seedance_async.pacing import RetryPolicy
 from seedance_async.paths import check_request_id, model_path
 from seedance_async.polling import LearnedPolling, Polling
 from seedance_async.rawrequest import check_model_id
-from seedance_async.state import SessionState, Settings, Statistics, closed_error
-from seedance_async.submitting import Submitter
-from seedance_async.supervisor import in_thread
-from seedance_async.tracking import Tracker
+from seedance_async.state import Settings, Statistics
 from seedance_async.transport import Transport
 
 if TYPE_CHECKING:
@@ -113,27 +109,25 @@ class Session:
             on_event=on_event,
             clock=clock,
         )
-        self._token = None if token is None else Token(token, "the token argument")
-        self._base_url = base_url
-        self._connection = {"proxy": proxy, "ssl": ssl, "connector": connector}
-        self._given_transport = transport
-        self._state: SessionState | None = None
-        self._closed: asyncio.Event | None = None
-        self._last_statistics: Statistics | None = None
+        connection = Connection(
+            transport=transport,
+            token=None if token is None else Token(token, "the token argument"),
+            base_url=base_url,
+            options={"proxy": proxy, "ssl": ssl, "connector": connector},
+        )
+        self._lifetime = Lifetime(connection)
 
     def __repr__(self) -> str:
-        if self._state is None:
+        state = self._lifetime.state
+        if state is None:
             return "<Session, not open>"
-        return f"<Session on {self._state.transport.base_url}: {self._state.pool!r}>"
+        return f"<Session on {state.transport.base_url}: {state.pool!r}>"
 
     def __del__(self) -> None:
-        if getattr(self, "_state", None) is not None:
-            warnings.warn(
-                f"unclosed {self!r}: use `async with`, or await aclose()",
-                ResourceWarning,
-                source=self,
-                stacklevel=2,
-            )
+        lifetime = getattr(self, "_lifetime", None)  # None: an argument was refused
+        if lifetime is not None and lifetime.state is not None:
+            unclosed = f"unclosed {self!r}: use `async with`, or await aclose()"
+            warnings.warn(unclosed, ResourceWarning, source=self, stacklevel=2)
 
     # --- lifetime --------------------------------------------------------------------------
 
@@ -144,39 +138,15 @@ class Session:
             CredentialsError: No usable token, or a base URL that the token must not go to.
             RuntimeError: It was opened before.
         """
-        history = self._history
-        known = [] if history is None else await in_thread(read_history, history)
-        if self._closed is not None:
-            raise RuntimeError("a session is opened once; make a new one")
-        transport = self._given_transport or self._connect()
-        self._closed = asyncio.Event()
-        self._state = SessionState(self._settings, transport)
-        self.teach(known)
-        self._tracker = Tracker(self._state)
-        self._submitter = Submitter(self._state, self._tracker)
+        await self._lifetime.open(self._settings)
         return self
-
-    @property
-    def _history(self) -> Path | None:
-        polling = self._settings.polling
-        return polling.history if isinstance(polling, LearnedPolling) else None
-
-    def _connect(self) -> Transport:
-        from seedance_async.http import HttpTransport, Limits
-
-        token = self._token or find_token(None, os.environ, Path.home())
-        base_url = resolve_base_url(self._base_url, os.environ)
-        options: Any = self._connection
-        return HttpTransport(
-            base_url, token, limits=Limits.for_jobs(self._settings.max_in_flight), **options
-        )
 
     async def aclose(self) -> None:
         """Wait for every job, at most `exit_timeout` seconds, then close.
 
         Cancelled, it aborts as `on_abort` says and still leaves nothing behind. May be repeated.
         """
-        await self._exit(abort=False)
+        await self._lifetime.close(abort=False)
 
     async def __aenter__(self) -> Session:
         return await self.open()
@@ -187,48 +157,7 @@ class Session:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._exit(abort=error is not None)
-
-    async def _exit(self, *, abort: bool) -> None:
-        state, closed = self._state, self._closed
-        if state is None or closed is None:
-            return
-        self._check_loop(state)
-        if state.supervisor.owns_current_task():
-            raise RuntimeError("a session cannot be closed by its own journal, input or callback")
-        if state.closing:
-            await closed.wait()
-            return
-        state.closing = True
-        closing = Closing(
-            state, self._tracker, self._submitter, owns_transport=self._given_transport is None
-        )
-        try:
-            await closing.run(abort=abort)
-        finally:
-            self._last_statistics = state.statistics()
-            self._state = None
-            try:
-                if self._history is not None and state.learned:
-                    await in_thread(append_history, self._history, tuple(state.learned))
-            finally:
-                closed.set()
-
-    def _check_loop(self, state: SessionState) -> None:
-        if state.loop is asyncio.get_running_loop():
-            return
-        if self._closed is not None and state.loop.is_closed():
-            self._state = None
-        ids = ", ".join(job.request_id for job in self._tracker.tracked) or "none"
-        raise RuntimeError(
-            f"the session belongs to the event loop that opened it; jobs it still tracked: {ids}"
-        )
-
-    def _open_state(self, *, closing_too: bool = False) -> SessionState:
-        if self._state is None or (self._state.closing and not closing_too):
-            raise closed_error()
-        self._check_loop(self._state)
-        return self._state
+        await self._lifetime.close(abort=error is not None)
 
     # --- generations -----------------------------------------------------------------------
 
@@ -258,8 +187,8 @@ class Session:
             SeedanceError: Others cancelled the session's own task before the POST, as by
                 `asyncio.all_tasks()`; nothing was sent.
         """
-        self._open_state()
-        return await self._submitter.submit(request, tag, journal=journal)
+        self._lifetime.open_state()
+        return await self._lifetime.submitter.submit(request, tag, journal=journal)
 
     async def generate(
         self,
@@ -287,7 +216,7 @@ class Session:
             return success_of(await job.wait())
         except asyncio.CancelledError:
             if not job.done():
-                self._submitter.cancel_in_session(job)
+                self._lifetime.submitter.cancel_in_session(job)
             raise
 
     def attach(
@@ -313,9 +242,10 @@ class Session:
             InvalidRequestError: It cannot be a request id.
             SessionClosedError: The session is not open.
         """
-        self._open_state()
+        self._lifetime.open_state()
         check_request_id(request_id)
-        return self._tracker.attach(request_id, tag=tag, accepted_at=accepted_at, journal=journal)
+        tracker = self._lifetime.tracker
+        return tracker.attach(request_id, tag=tag, accepted_at=accepted_at, journal=journal)
 
     async def fetch(self, request_id: str) -> State:
         """Ask for a job's state once, without tracking it.
@@ -326,17 +256,13 @@ class Session:
             ProtocolError: An answer that cannot be read.
             TransportError: There was no answer.
         """
-        self._open_state(closing_too=True)
+        self._lifetime.open_state(closing_too=True)
         check_request_id(request_id)
-        return await self._tracker.look(request_id)
+        return await self._lifetime.tracker.look(request_id)
 
     @overload
     def map(
-        self,
-        requests: Iterable[R] | AsyncIterable[R],
-        *,
-        key: None = None,
-        ordered: bool = False,
+        self, requests: Iterable[R] | AsyncIterable[R], *, key: None = None, ordered: bool = False
     ) -> Fanout[R, int]: ...
 
     @overload
@@ -366,8 +292,8 @@ class Session:
             key: Names each result; None takes its index.
             ordered: Yield in the order of the input instead of completion.
         """
-        state = self._open_state()
-        return Fanout(state, self._submitter, requests, key=key, ordered=ordered)
+        state = self._lifetime.open_state()
+        return Fanout(state, self._lifetime.submitter, requests, key=key, ordered=ordered)
 
     async def download(
         self,
@@ -399,15 +325,11 @@ class Session:
         rules: DownloadRules | None = None,
     ) -> DownloadedFile:
         """Download a video as `download` does, and return its path, size and digest."""
-        state = self._open_state(closing_too=True)
+        state = self._lifetime.open_state(closing_too=True)
         url = video if isinstance(video, str) else video.video_url
         rules = rules or DownloadRules()
-        state.downloads += 1
-        try:
+        with state.downloading():
             file = await download(state.transport, url, Path(path), rules, self._settings.retry)
-        finally:
-            state.downloads -= 1
-            state.stir()
         state.emit(
             Downloaded(
                 at=state.wall(),
@@ -428,7 +350,7 @@ class Session:
         Raises:
             SessionClosedError: The session is not open.
         """
-        return self._open_state(closing_too=True).transport.base_url
+        return self._lifetime.open_state(closing_too=True).transport.base_url
 
     async def catalog_model(self, model_id: str) -> CatalogModel:
         """Ask the catalog what a model is called, costs and takes; one free GET.
@@ -441,11 +363,10 @@ class Session:
             ProtocolError: An answer that cannot be read.
             TransportError: There was no answer.
         """
-        state = self._open_state()
+        state = self._lifetime.open_state()
         check_model_id(model_id)
-        answer = await state.transport.send(
-            "GET", model_path(model_id), timeout=state.settings.poll_timeout
-        )
+        path = model_path(model_id)
+        answer = await state.transport.send("GET", path, timeout=state.settings.poll_timeout)
         return read_model_answer(answer, now=state.wall())
 
     def teach(self, durations: Iterable[tuple[Shape, float]]) -> None:
@@ -456,7 +377,7 @@ class Session:
         Raises:
             SessionClosedError: The session is not open.
         """
-        self._open_state().teach(durations)
+        self._lifetime.open_state().teach(durations)
 
     def statistics(self) -> Statistics:
         """Return the session's numbers at this moment, or those of its end.
@@ -464,15 +385,11 @@ class Session:
         Raises:
             SessionClosedError: The session was never opened.
         """
-        if self._state is not None:
-            return self._state.statistics()
-        if self._last_statistics is None:
-            raise closed_error()
-        return self._last_statistics
+        return self._lifetime.statistics()
 
     def set_max_in_flight(self, limit: int) -> None:
         """Move the ceiling of generations in flight; what runs beyond it runs on."""
-        state = self._open_state()
+        state = self._lifetime.open_state()
         if type(limit) is not int or limit < 1:
             raise ValueError(f"max_in_flight must be a whole number from 1 (given: {limit!r})")
         state.limit.set_ceiling(limit)
@@ -480,6 +397,6 @@ class Session:
 
     def reopen(self) -> None:
         """Let submissions pass again after the account's trouble or the brake."""
-        state = self._open_state()
+        state = self._lifetime.open_state()
         state.gate.reopen()
         state.emit(GateChanged(at=state.wall(), open=True, reason="reopen"))

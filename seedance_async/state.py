@@ -8,7 +8,8 @@ import math
 import secrets
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Literal, Protocol
 from weakref import WeakSet
 
@@ -238,6 +239,16 @@ class SessionState:
         """Wake all who nap, to look whether they may go on."""
         for waker in self._nappers:
             _wake(waker)
+
+    @contextmanager
+    def downloading(self) -> Iterator[None]:
+        """Count a download for as long as the block runs; a clean exit waits for it."""
+        self.downloads += 1
+        try:
+            yield
+        finally:
+            self.downloads -= 1
+            self.stir()
 
     def check_submitting(self, *, probing: bool = False) -> None:
         """Raise if nothing may be submitted now; a probe may pass a shut gate.

@@ -76,5 +76,6 @@ class SimulatedSession(Session):
 
     def abandon(self) -> bool:
         """Give up what cannot be closed any more, its loop is gone; tell whether it was open."""
-        was_open, self._state = self._state is not None, None
+        was_open = self._lifetime.state is not None
+        self._lifetime.state = None
         return was_open

@@ -162,7 +162,7 @@ class Meeting:
 
     def release_the_brake(self) -> None:
         """Let no number of doubts or refusals stop submitting."""
-        state = self.session._state
+        state = self.session._lifetime.state
         assert state is not None
         state.gate.doubts_to_stop = state.gate.refusals_to_stop = 10**6
 
@@ -271,7 +271,7 @@ class Stage:
             meeting = Meeting(server, foreign, session, journal, self, events)
             try:
                 async with session:
-                    state = session._state
+                    state = session._lifetime.state
                     assert state is not None
                     yield meeting
                     for thing in (session, transport, session.statistics()):

@@ -140,10 +140,10 @@ class Scene:
         accepted = {entry.request_id for entry in books.accepted}
         assert accepted <= set(self.journal.told("accepted")) | self._doubted()
         for session in self.sessions:
-            assert session._state is None
-            pool = session._tracker._state.pool
+            assert session._lifetime.state is None
+            pool = session._lifetime.tracker._state.pool
             assert (pool.submitting, pool.tracked, pool.waiting) == (0, 0, 0), pool
-            assert session._tracker._state.supervisor.tasks == 0
+            assert session._lifetime.tracker._state.supervisor.tasks == 0
 
     def _doubted(self) -> set[str]:
         """Return the ids accepted behind an answer that nobody could read: doubts cover them."""

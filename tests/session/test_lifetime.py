@@ -177,7 +177,7 @@ def test_an_unclosed_session_warns() -> None:
     async def main() -> None:
         session = Session(transport=scene.wire)
         await session.open()
-        state = session._state
+        state = session._lifetime.state
         assert state is not None
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")

@@ -444,8 +444,8 @@ def test_a_job_that_is_given_up_twice_gets_one_cancel() -> None:
         async with scene.session() as session:
             running = await session.submit(fox())
             queued = await session.submit(fox(1))
-            session._submitter.cancel_in_session(queued)
-            session._submitter.cancel_in_session(queued)
+            session._lifetime.submitter.cancel_in_session(queued)
+            session._lifetime.submitter.cancel_in_session(queued)
             assert isinstance(await queued.wait(), Cancelled)
             await running.wait()
         assert sum(path.endswith("/cancel") for _method, path in scene.wire.sent) == 1

@@ -128,7 +128,7 @@ async def play(
     )
     TOGETHER.shorten(session)
     async with session:
-        state = session._state
+        state = session._lifetime.state
         assert state is not None
         state.gate.doubts_to_stop = state.gate.refusals_to_stop = 10**6
         meetings = [
