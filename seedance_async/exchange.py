@@ -25,10 +25,10 @@ from yarl import URL
 
 from seedance_async.bodies import MAX_BODY_BYTES, Answer
 
-__all__ = ["Exchange", "SubmissionBody", "converse"]
+__all__ = ["Exchange", "Payload"]
 
 
-class SubmissionBody:
+class Payload:
     """A JSON body that knows whether any of it may have left this machine.
 
     No exception type tells that: the same bare TimeoutError comes while connecting and after the
@@ -39,8 +39,8 @@ class SubmissionBody:
         self._value = value
         self.sent = False
 
-    def head(self) -> str:
-        """Return what the request's head says of the body."""
+    def headers(self) -> str:
+        """Return the lines in which the request's head tells of the body."""
         return f"Content-Length: {len(self._value)}\r\nContent-Type: application/json\r\n"
 
     def write(self, transport: asyncio.WriteTransport, head: bytes) -> None:
@@ -89,9 +89,7 @@ class Exchange:
             raise ValueError("by a proxy only https")  # loopback, the only http, needs none
         self._used: WeakSet[ResponseHandler] = WeakSet()
 
-    async def make(
-        self, method: str, path: str, body: SubmissionBody | None, answer: Answer
-    ) -> None:
+    async def make(self, method: str, path: str, body: Payload | None, answer: Answer) -> None:
         """Send a request and fill in `answer` as it comes.
 
         Cancelled or failed, the connection is cut at once, with what was not yet sent.
@@ -107,7 +105,7 @@ class Exchange:
             raise ValueError("a path must be encoded")
         connection = await self._connect()
         try:
-            await converse(connection, self._compose(method, path, body), body, answer)
+            await _converse(connection, self._compose(method, path, body), body, answer)
         finally:
             if _serves_again(connection, answer, with_body=body is not None):
                 connection.release()
@@ -133,19 +131,17 @@ class Exchange:
             if not used:  # the next one would be no better
                 raise aiohttp.ClientConnectionError("the server spoke before it was asked")
 
-    def _compose(self, method: str, path: str, body: SubmissionBody | None) -> bytes:
+    def _compose(self, method: str, path: str, body: Payload | None) -> bytes:
         """Return a request's head."""
         lines = self._head
         if body is not None:
-            lines += body.head()
+            lines += body.headers()
         elif method != "GET":
             lines += "Content-Length: 0\r\n"
         return f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode()
 
 
-async def converse(
-    connection: Any, head: bytes, body: SubmissionBody | None, answer: Answer
-) -> None:
+async def _converse(connection: Any, head: bytes, body: Payload | None, answer: Answer) -> None:
     """Write a request and read its answer."""
     protocol: ResponseHandler | None = connection.protocol
     transport: asyncio.Transport | None = connection.transport

@@ -25,7 +25,7 @@ from seedance_async.bodies import Answer, excerpt
 from seedance_async.credentials import Token
 from seedance_async.entrance import Entrance
 from seedance_async.errors import TransportError
-from seedance_async.exchange import Exchange, SubmissionBody
+from seedance_async.exchange import Exchange, Payload
 from seedance_async.heads import Head, PrivateAddressError, is_private_host
 from seedance_async.proxies import ProxyRule
 from seedance_async.redaction import hide
@@ -151,7 +151,7 @@ class HttpTransport:
         self, method: str, path: str, body: bytes | None = None, *, timeout: float
     ) -> Answer:
         """Send one request once; see `Transport.send`."""
-        payload = None if body is None else SubmissionBody(body)
+        payload = None if body is None else Payload(body)
         answer = Answer(0, {}, b"", complete=False, secret=self._secret)
         trouble = "the transport is closed" if self._closed else ""
         # The error is raised outside the except blocks: aiohttp's own hold the request's headers,
@@ -172,7 +172,7 @@ class HttpTransport:
         return answer  # one that broke off keeps its status, which may decide already
 
     async def _exchange(
-        self, method: str, path: str, payload: SubmissionBody | None, answer: Answer
+        self, method: str, path: str, payload: Payload | None, answer: Answer
     ) -> None:
         if method != "GET":
             await self._posting.make(method, path, payload, answer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import aiohttp
 import attrs
@@ -11,7 +12,7 @@ from yarl import URL
 
 from seedance_async.bodies import Answer
 from seedance_async.errors import TransportError
-from seedance_async.exchange import Exchange, SubmissionBody
+from seedance_async.exchange import Exchange, Payload
 from seedance_async.http import Limits
 
 from .misbehaving import Conversation, live, server, transport_to
@@ -44,7 +45,7 @@ def test_a_request_is_the_one_that_aiohttp_would_make(path: str, body: bytes | N
     async def main() -> None:
         async with server(answering) as here, aiohttp.TCPConnector() as connector:
             base = here.url + path
-            payload = SubmissionBody(body) if body else None
+            payload = Payload(body) if body else None
             answer = Answer(0, {}, b"")
             await exchange(base, connector).make(method, PATH, payload, answer)
             assert (answer.status, answer.complete, answer.body) == (200, True, b"{}")
@@ -98,6 +99,49 @@ def test_a_path_cannot_end_its_line(path: str) -> None:
                 await exchange("http://127.0.0.1:1", connector).make(
                     "GET", path, None, Answer(0, {}, b"")
                 )
+
+    live(main)
+
+
+class Closing:
+    """A connection's transport that is on its way out."""
+
+    def is_closing(self) -> bool:
+        return True
+
+    def abort(self) -> None:
+        pass
+
+
+class Broken:
+    """A connector, and its one connection: it broke after it was chosen."""
+
+    def __init__(self, transport: Closing | None) -> None:
+        self.transport = transport
+        self.protocol = self
+        self.should_close = False
+        self.closed = False
+
+    async def connect(self, *_args: object, **_options: object) -> Broken:
+        return self
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize("transport", [Closing(), None])
+def test_into_a_connection_that_closes_nothing_is_sent(transport: Closing | None) -> None:
+    """The pool may give one out in the very turn in which it breaks."""
+
+    async def main() -> None:
+        broken: Any = Broken(transport)
+        payload = Payload(b"{}")
+        with pytest.raises(aiohttp.ClientConnectionResetError):
+            await exchange("http://127.0.0.1:1", broken).make(
+                "POST", "/", payload, Answer(0, {}, b"")
+            )
+        assert payload.sent is False
+        assert broken.closed
 
     live(main)
 

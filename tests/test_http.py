@@ -10,12 +10,10 @@ import gzip
 import traceback
 from collections.abc import Callable
 
-import aiohttp
 import pytest
 
 from seedance_async.bodies import MAX_BODY_BYTES, Answer
 from seedance_async.errors import TransportError
-from seedance_async.exchange import SubmissionBody, converse
 from seedance_async.http import HttpTransport, Limits
 
 from .misbehaving import (
@@ -117,28 +115,6 @@ def test_a_failed_tls_handshake_is_not_sent(answer: bytes) -> None:
             assert unanswered(await post(to)).sent is False
         assert BODY not in here.raw
         assert SECRET.encode() not in here.raw
-
-    live(main)
-
-
-def test_into_a_connection_that_closes_nothing_is_sent() -> None:
-    """The pool may give one out in the very turn in which it breaks."""
-
-    class Closing:
-        def is_closing(self) -> bool:
-            return True
-
-    class Connection:
-        def __init__(self, transport: Closing | None) -> None:
-            self.transport = transport
-            self.protocol = None if transport is None else object()
-
-    async def main() -> None:
-        for transport in (Closing(), None):
-            body = SubmissionBody(BODY)
-            with pytest.raises(aiohttp.ClientConnectionResetError):
-                await converse(Connection(transport), b"", body, Answer(0, {}, b""))
-            assert body.sent is False
 
     live(main)
 

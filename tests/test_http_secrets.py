@@ -349,7 +349,7 @@ def test_a_cancelled_request_shows_no_token_among_its_variables(method: str) -> 
             except asyncio.CancelledError as error:
                 frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
                 ours = [frame for frame in frames if frame.f_globals["__name__"] != __name__]
-                assert any(frame.f_code.co_name == "converse" for frame in ours)
+                assert any(frame.f_code.co_name == "_converse" for frame in ours)
                 assert not [frame for frame in ours if SECRET in repr(frame.f_locals)]
             else:
                 pytest.fail("the cancellation was swallowed")

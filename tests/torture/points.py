@@ -170,7 +170,7 @@ def _kind(target: Any) -> str:
 
 def _install_posts(points: Points) -> None:
     send = our_http.HttpTransport.send
-    write = our_exchange.SubmissionBody.write
+    write = our_exchange.Payload.write
 
     async def sent(
         transport: Any, method: str, path: str, body: bytes | None = None, **options: Any
@@ -188,7 +188,7 @@ def _install_posts(points: Points) -> None:
         points.reach("after a POST left")
 
     our_http.HttpTransport.send = sent  # type: ignore[assignment,method-assign]
-    our_exchange.SubmissionBody.write = written  # type: ignore[assignment,method-assign]
+    our_exchange.Payload.write = written  # type: ignore[assignment,method-assign]
 
 
 def tell_of_posts(say: Say) -> None:
