@@ -4,39 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 
 from seedance_async.errors import TransportError
 from seedance_async.events import CancelAttempted
 from seedance_async.handle import Job
 from seedance_async.jobs import CancelResult, Outcome
 from seedance_async.paths import cancel_path
+from seedance_async.polls import Polls
 from seedance_async.state import SessionState
 from seedance_async.tracks import Track
 from seedance_async.turnstile import Turn
 from seedance_async.verdicts import cancel_result, is_final, outcome_of
-from seedance_async.wire import Ended, Reading, read_cancel
+from seedance_async.wire import Ended, read_cancel
 
 __all__ = ["cancel"]
 
 logger = logging.getLogger("seedance_async")
 
-Fetch = Callable[[str], Awaitable[Reading]]
 
-
-async def cancel(state: SessionState, job: Job, track: Track | None, fetch: Fetch) -> CancelResult:
+async def cancel(state: SessionState, job: Job, track: Track | None, polls: Polls) -> CancelResult:
     """Try to cancel a job once, for 5 s, then let one poll confirm, for 5 s more.
 
     Args:
         state: The session's.
         job: The job.
         track: Where it is followed; None if it is not.
-        fetch: Asks for the result of a job that is not followed.
+        polls: Asks for a job that is not followed.
     """
     outcome, said = job.outcome, CancelResult.UNKNOWN
     if not is_final(outcome):
         said = await _send(state, job.request_id)
-        outcome = await _confirm(state, job, track, fetch)
+        outcome = await _confirm(state, job, track, polls)
     result = cancel_result(said, outcome)
     state.emit(CancelAttempted(at=state.wall(), request_id=job.request_id, result=result.value))
     return result
@@ -55,7 +53,7 @@ async def _send(state: SessionState, request_id: str) -> CancelResult:
 
 
 async def _confirm(
-    state: SessionState, job: Job, track: Track | None, fetch: Fetch
+    state: SessionState, job: Job, track: Track | None, polls: Polls
 ) -> Outcome | None:
     """Return the outcome that one more poll saw, if it saw one."""
     try:
@@ -63,7 +61,7 @@ async def _confirm(
             if track is not None:
                 await track.progress.polled(track.progress.ask_for_poll())
                 return job.outcome
-            reading = await fetch(job.request_id)
+            reading = await polls.fetch(job.request_id)
     except (TimeoutError, TransportError):
         logger.info("job %s: no confirming poll in time", job.request_id)
         return job.outcome

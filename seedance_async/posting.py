@@ -147,7 +147,7 @@ class Poster:
         if candidate_id is None:
             return False
         try:
-            reading = await self._tracker.fetch(candidate_id)
+            reading = await self._tracker.polls.fetch(candidate_id)
         except Exception:  # noqa: BLE001  nobody can tell, which is what in doubt means
             return False
         return not isinstance(reading, Gone | Denied | Trouble)

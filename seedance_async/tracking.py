@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
@@ -33,23 +33,14 @@ from seedance_async.jobs import (
     Succeeded,
 )
 from seedance_async.journal import Journal
-from seedance_async.paths import result_path, status_path
+from seedance_async.polls import Polls
 from seedance_async.progress import Progress
 from seedance_async.state import SessionState
-from seedance_async.supervisor import is_cancelled, see_through
+from seedance_async.supervisor import see_through
 from seedance_async.tracks import Acceptance, Track
 from seedance_async.turnstile import Turn
-from seedance_async.verdicts import is_final, may_queue, outcome_of
-from seedance_async.wire import (
-    Denied,
-    Ended,
-    Gone,
-    Reading,
-    Seen,
-    Trouble,
-    read_result,
-    read_status,
-)
+from seedance_async.verdicts import is_final, outcome_of
+from seedance_async.wire import Denied, Ended, Gone, Reading, Seen, Trouble
 
 __all__ = ["Tracker"]
 
@@ -60,15 +51,19 @@ _MAX_UNREAD = 10_000
 
 
 class Tracker:
-    """Follows all jobs of a session."""
+    """Follows all jobs of a session.
+
+    Attributes:
+        polls: Asks for them.
+    """
 
     def __init__(self, state: SessionState) -> None:
+        self.polls = Polls(state)
         self._state = state
         self._tracks: dict[str, Track] = {}
         self._jobs: WeakValueDictionary[str, Job] = WeakValueDictionary()
         self._unread: dict[Job, None] = {}
         self._let_go: dict[str, Acceptance] = {}
-        self._slip_logged = False
         self._unknown_states: set[str] = set()
 
     @property
@@ -186,7 +181,7 @@ class Tracker:
     async def look(self, request_id: str) -> State:
         """Ask for a job's state once; see `Session.fetch`."""
         job = self.known(request_id)
-        reading = await self.fetch(request_id)
+        reading = await self.polls.fetch(request_id)
         model_id = None if job is None else job.model_id
         match reading:
             case Seen(status=status):
@@ -203,18 +198,9 @@ class Tracker:
             case Trouble(error=trouble):
                 raise trouble
 
-    async def fetch(self, request_id: str) -> Reading:
-        """GET a job's result once and read it.
-
-        Raises:
-            TransportError: There was no answer.
-        """
-        await self._state.turnstile.wait(Turn.POLL, self._state.now())
-        return await self._get_result(request_id)
-
     async def cancel(self, job: Job) -> CancelResult:
         """Try to cancel a job once, then let one poll confirm."""
-        return await cancel(self._state, job, self._tracks.get(job.request_id), self.fetch)
+        return await cancel(self._state, job, self._tracks.get(job.request_id), self.polls)
 
     async def detach(self, job: Job, reason: str) -> None:
         """Stop following a job that runs on; one whose outcome is being written down ends so."""
@@ -280,7 +266,7 @@ class Tracker:
             await state.turnstile.wait(Turn.POLL, due)
             last = state.now() >= track.deadline
             progress.poll_started()
-            await self._take(track, await self._poll(track))  # kept by no name while it sleeps
+            await self._take(track, await self.polls.poll(track))  # kept by no name while it sleeps
             if last and not progress.over:
                 await self._end(track, track.timed_out(self._state.wall(), self._deadline_reason()))
             progress.poll_answered()
@@ -296,50 +282,6 @@ class Tracker:
             track.seen = age
         seen = None if track.seen is None else age
         return schedule.next_delay(shape, seen, polls)
-
-    async def _poll(self, track: Track) -> Reading:
-        request_id = track.job.request_id
-        reading = await self._try(self._get_result(request_id), request_id)
-        if track.progress.position_watchers and may_queue(reading):
-            status = await self._try(self._get_position(request_id), request_id)
-            if isinstance(status, Seen) and status.status is not None:
-                return status
-        return reading
-
-    async def _try(self, request: Awaitable[Reading], request_id: str) -> Reading:
-        """Await a poll; whatever breaks says nothing about the job."""
-        try:
-            return await request
-        except SeedanceError as error:
-            return Trouble(error)
-        except asyncio.CancelledError:
-            if is_cancelled():
-                raise
-            why = "the request was cancelled by somebody else"
-        except Exception as error:
-            why = repr(error)
-            if not self._slip_logged:
-                self._slip_logged = True
-                logger.exception("a poll broke; please report it")
-        return Trouble(ProtocolError(why, status=0, request_id=request_id))
-
-    async def _get_result(self, request_id: str) -> Reading:
-        state = self._state
-        state.polls += 1
-        answer = await state.transport.send(
-            "GET", result_path(request_id), timeout=state.settings.poll_timeout
-        )
-        return read_result(answer, request_id, now=state.wall())
-
-    async def _get_position(self, request_id: str) -> Reading:
-        """Ask the status, which alone knows the place in the queue."""
-        state = self._state
-        await state.turnstile.wait(Turn.POLL, state.now())
-        state.polls += 1
-        answer = await state.transport.send(
-            "GET", status_path(request_id), timeout=state.settings.poll_timeout
-        )
-        return read_status(answer, request_id, now=state.wall()) or Seen(None)
 
     async def _take(self, track: Track, reading: Reading) -> None:
         """Turn what a poll read into a change of the job."""
