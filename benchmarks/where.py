@@ -83,8 +83,10 @@ STAGES: Final[dict[str, tuple[str, ...]]] = {
     "progress and handle": ("seedance_async/progress.py", "seedance_async/handle.py"),
     "requests, made and checked": (
         "seedance_async/models.py",
+        "seedance_async/rawrequest.py",
         "seedance_async/rules.py",
         "<attrs generated methods seedance_async.models",
+        "<attrs generated methods seedance_async.rawrequest",
     ),
     "the rest of seedance_async": ("seedance_async/",),
     "the caller": ("benchmarks/clients.py",),
