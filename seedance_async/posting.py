@@ -28,7 +28,6 @@ from seedance_async.errors import (
     TransportError,
 )
 from seedance_async.events import JobFinished, JobSubmitted, SubmissionInDoubt, SubmissionRefused
-from seedance_async.handle import Job
 from seedance_async.jobs import ErrorInfo, Failed
 from seedance_async.journal import Journal
 from seedance_async.models import Request, Shape
@@ -37,7 +36,7 @@ from seedance_async.pool import Slot
 from seedance_async.state import SessionState
 from seedance_async.supervisor import is_cancelled
 from seedance_async.tracking import Tracker
-from seedance_async.tracks import Acceptance
+from seedance_async.tracks import Acceptance, Track
 from seedance_async.wire import (
     Accepted,
     Denied,
@@ -53,9 +52,9 @@ __all__ = ["Poster", "Submission", "Verdict", "encode"]
 
 logger = logging.getLogger("seedance_async")
 
-Verdict: TypeAlias = Job | SeedanceError
-"""A job, or why there is none; only a `RateLimitedError` or an unsent `TransportError` may be
-followed by another POST."""
+Verdict: TypeAlias = Track | SeedanceError
+"""An accepted job, or why there is none; only a `RateLimitedError` or an unsent `TransportError`
+may be followed by another POST."""
 
 
 @attrs.define(eq=False)
@@ -152,7 +151,7 @@ class Poster:
             return False
         return not isinstance(reading, Gone | Denied | Trouble)
 
-    async def _accepted(self, submission: Submission, request_id: str) -> Job:
+    async def _accepted(self, submission: Submission, request_id: str) -> Track:
         state = self._state
         # Before anything that could fail or be cancelled: without a journal this line is the trace.
         logger.info(
@@ -173,7 +172,7 @@ class Poster:
         submission.slot.track()
         state.submitted += 1
         state.paused_before = state.paused
-        job = self._tracker.follow(
+        track = self._tracker.follow(
             Acceptance(
                 request_id=request_id,
                 tag=submission.tag,
@@ -184,8 +183,7 @@ class Poster:
                 reservation=submission.reservation,
                 submitted_at=submission.submitted_at,
                 accepted_at=state.wall(),
-            ),
-            asyncio.current_task(),
+            )
         )
         if state.gate.success(submission.posted_at):
             state.gate_opened("a submission was accepted")
@@ -198,7 +196,7 @@ class Poster:
                     tag=submission.tag,
                 )
             )
-        return job
+        return track
 
     def _unrecorded(self, submission: Submission, request_id: str, error: LedgerError) -> None:
         """Stop submitting and keep trying to write an id that the journal would not take."""

@@ -28,6 +28,7 @@ from seedance_async.pacing import Admission
 from seedance_async.posting import Poster, Submission, Verdict, encode
 from seedance_async.state import SessionState
 from seedance_async.tracking import Tracker
+from seedance_async.tracks import Track
 from seedance_async.turnstile import Turn
 from seedance_async.wire import Undecided
 
@@ -98,8 +99,8 @@ class Submitter:
             await self._clear_to_send(submission)
             verdict = await self._post_in_session(submission)
             match verdict:
-                case Job():
-                    return verdict
+                case Track(job=job):
+                    return job
                 case RateLimitedError():
                     await self._wait_out_429(submission, verdict)
                 case TransportError(sent=False):
@@ -209,9 +210,8 @@ class Submitter:
         finally:
             self._posts.ended()
         del submission, waiter  # not to be kept for as long as the job runs
-        work = self._tracker.polling(verdict) if isinstance(verdict, Job) else None
-        if work is not None:
-            await work
+        if isinstance(verdict, Track) and verdict.task is None:  # else its id came twice
+            await self._tracker.run(verdict)
 
     async def _post(self, submission: Submission, waiter: asyncio.Future[Verdict]) -> Verdict:
         try:
@@ -236,8 +236,8 @@ class Submitter:
         if waiter.done():
             self._orphan(submission, verdict)
             return verdict
-        if isinstance(verdict, Job) and self._state.aborting:
-            self.cancel_in_session(verdict)
+        if isinstance(verdict, Track) and self._state.aborting:
+            self.cancel_in_session(verdict.job)
         waiter.set_result(verdict)
         return verdict
 
@@ -258,7 +258,7 @@ class Submitter:
 
     def _orphan(self, submission: Submission, verdict: Verdict) -> None:
         """Look after a submission whose caller has gone: one cancel, else track it to its end."""
-        if not isinstance(verdict, Job):
+        if not isinstance(verdict, Track):
             if isinstance(verdict, SubmissionInDoubtError):
                 submission.slot.release()
                 self._state.doubts += 1
@@ -266,8 +266,8 @@ class Submitter:
                 self._give_back(submission)
             logger.info("submission %s, whose caller has gone: %s", submission.tag, verdict)
             return
-        logger.info("job %s was accepted, but its caller has gone", verdict.request_id)
-        self.cancel_in_session(verdict)
+        logger.info("job %s was accepted, but its caller has gone", verdict.job.request_id)
+        self.cancel_in_session(verdict.job)
 
     def cancel_in_session(self, job: Job) -> None:
         """Make the one cancel attempt for a job that nobody holds any more; asked again, none."""

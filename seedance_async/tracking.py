@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
 from functools import partial
-from typing import Any
 from weakref import WeakValueDictionary
 
 import attrs
@@ -118,7 +116,7 @@ class Tracker:
         accepted_at = facts.accepted_at if accepted_at is None else accepted_at
         age = 0.0 if accepted_at is None else max(0.0, self._state.wall() - accepted_at)
         # Not ours any more: its state is unknown until a poll, and no abort cancels it.
-        job = self.follow(
+        track = self.follow(
             attrs.evolve(
                 facts,
                 tag=tag or facts.tag,
@@ -129,16 +127,14 @@ class Tracker:
                 ours=False,
             )
         )
+        track.task = self._state.supervisor.start(
+            self.run(track), name=_task_name(request_id), cut_off=partial(self._cut_off, track)
+        )
         self._state.emit(JobAttached(at=self._state.wall(), request_id=request_id))
-        return job
+        return track.job
 
-    def follow(self, facts: Acceptance, task: asyncio.Task[None] | None = None) -> Job:
-        """Begin to follow an accepted job; an id that is followed keeps its handle.
-
-        Args:
-            facts: The job.
-            task: The one that then does what `polling` returns; None starts one.
-        """
+    def follow(self, facts: Acceptance) -> Track:
+        """Take on an accepted job, for `run` to poll; an id that is followed keeps its track."""
         followed = self._tracks.get(facts.request_id)
         if followed is not None:
             return self._join(followed, facts)
@@ -153,17 +149,9 @@ class Tracker:
         self._tracks[facts.request_id] = track
         self._jobs[facts.request_id] = job
         self._unread[job] = None
-        name = f"seedance_async job {facts.request_id}"
-        if task is None:
-            task = self._state.supervisor.start(
-                self._follow(track), name=name, cut_off=partial(self._cut_off, track)
-            )
-        else:
-            task.set_name(name)
-        track.task = task
-        return job
+        return track
 
-    def _join(self, track: Track, facts: Acceptance) -> Job:
+    def _join(self, track: Track, facts: Acceptance) -> Track:
         """Let one handle serve an id that came twice."""
         facts.slot.release()
         if track.facts.reservation is not None and facts.reservation is not None:
@@ -176,7 +164,7 @@ class Tracker:
         elif facts.ours:  # it was attached while its acceptance was being written down
             track.facts = attrs.evolve(facts, slot=track.facts.slot)
             track.job.model_id, track.job.tag = facts.model_id, facts.tag
-        return track.job
+        return track
 
     async def look(self, request_id: str) -> State:
         """Ask for a job's state once; see `Session.fetch`."""
@@ -205,10 +193,11 @@ class Tracker:
     async def detach(self, job: Job, reason: str) -> None:
         """Stop following a job that runs on; one whose outcome is being written down ends so."""
         track = self._tracks.get(job.request_id)
-        if track is None or track.task is None or track.verdict is not None:
+        if track is None or track.verdict is not None:
             return
         track.detached = True
-        track.task.cancel()
+        if track.task is not None:
+            track.task.cancel()
         outcome = track.timed_out(self._state.wall(), reason)
         ending = self._state.supervisor.start(
             self._end(track, outcome),
@@ -219,14 +208,11 @@ class Tracker:
 
     # --- the polling task ------------------------------------------------------------------
 
-    def polling(self, job: Job) -> Coroutine[Any, Any, None] | None:
-        """Return the work of the running task, if it is the one that follows this job."""
-        track = self._tracks.get(job.request_id)
-        if track is None or track.task is not asyncio.current_task():
-            return None
-        return self._follow(track)
-
-    async def _follow(self, track: Track) -> None:
+    async def run(self, track: Track) -> None:
+        """Poll a job until it is over, in the running task; no other one may poll it."""
+        if track.task is None and (task := asyncio.current_task()) is not None:
+            track.task = task
+            task.set_name(_task_name(track.job.request_id))
         try:
             await self._poll_until_over(track)
         except BaseException as error:
@@ -397,3 +383,7 @@ class Tracker:
 
     def _deadline_reason(self) -> str:
         return f"its deadline of {self._state.settings.job_timeout:g} s passed"
+
+
+def _task_name(request_id: str) -> str:
+    return f"seedance_async job {request_id}"

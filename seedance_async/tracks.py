@@ -64,6 +64,7 @@ class Track:
         backoff: Seconds to wait after the last of them.
         verdict: The outcome, while it is being written down.
         detached: It is followed no longer; its task may end in any way.
+        task: The one that polls it; None: none does yet.
         seen: The age at which it was last known to run; None: it was attached and not seen yet.
     """
 

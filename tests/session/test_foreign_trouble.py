@@ -16,6 +16,7 @@ import pytest
 
 from seedance_async import (
     Budget,
+    FixedPolling,
     InsufficientBalanceError,
     JobSubmitted,
     LedgerError,
@@ -222,20 +223,23 @@ def test_a_session_belongs_to_its_loop() -> None:
 
 
 def test_one_id_is_one_job_though_it_comes_twice() -> None:
-    """Attached while its acceptance is being written down, it is one handle, one slot, one end."""
+    """Attached while its acceptance is written down: one handle, one slot, one poller, one end."""
     scene = Scene(journal=RecordingJournal(delay=2.0))
 
     async def main() -> None:
-        async with scene.session() as session:
+        loop = asyncio.get_running_loop()
+        async with scene.session(polling=FixedPolling(5)) as session:
             task = asyncio.ensure_future(session.submit(fox(), tag="t"))
             await asyncio.sleep(3)
             (entry,) = scene.simulator.books.accepted
             attached = session.attach(entry.request_id)
+            since = loop.time()
             job = await task
             assert job is attached
             assert job.model_id == fox().model_id
             assert session.statistics().in_flight == 1
             await job
+            assert session.statistics().polls <= (loop.time() - since) / 5 + 1
 
     run(main)
     scene.judge()
