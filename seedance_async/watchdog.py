@@ -40,24 +40,13 @@ class Limit:
     As with `asyncio.timeout`, a cancellation by anybody else goes through.
     """
 
-    __slots__ = (
-        "_cancelling",
-        "_queue",
-        "_queues",
-        "_seconds",
-        "_struck",
-        "_task",
-        "deadline",
-        "strikes",
-    )
-
-    deadline: float
+    __slots__ = ("_cancelling", "_queue", "_queues", "_seconds", "_strikes", "_struck", "_task")
 
     def __init__(self, queues: dict[float, _Queue], seconds: float, strikes: int) -> None:
         self._queues = queues
         self._seconds = seconds
+        self._strikes = strikes
         self._struck = False
-        self.strikes = strikes
 
     def __enter__(self) -> None:
         task = asyncio.current_task()
@@ -70,7 +59,7 @@ class Limit:
         if queue is None:
             queue = self._queues[self._seconds] = _Queue(self._queues, self._seconds)
         self._queue = queue
-        queue.add(self)
+        queue.add(self, self._strikes)
 
     def __exit__(
         self,
@@ -99,14 +88,15 @@ class _Queue:
         self._queues = queues
         self._seconds = seconds
         self._loop = asyncio.get_running_loop()
-        self._limits: dict[Limit, None] = {}
+        self._limits: dict[Limit, tuple[float, int]] = {}
+        """When each is over, in loop time, and how many strikes it has left then."""
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, limit: Limit) -> None:
-        limit.deadline = self._loop.time() + self._seconds
-        self._limits[limit] = None
+    def add(self, limit: Limit, strikes: int) -> None:
+        due = self._loop.time() + self._seconds
+        self._limits[limit] = due, strikes
         if self._timer is None:
-            self._timer = self._loop.call_at(limit.deadline, self._look)
+            self._timer = self._loop.call_at(due, self._look)
 
     def discard(self, limit: Limit) -> None:
         # The timer stays: when it comes, it is set anew for whoever is first then.
@@ -121,15 +111,13 @@ class _Queue:
         self._timer = None
         now = self._loop.time()
         while self._limits:
-            first = next(iter(self._limits))
-            if first.deadline > now:
-                self._timer = self._loop.call_at(first.deadline, self._look)
+            first, (due, strikes) = next(iter(self._limits.items()))
+            if due > now:
+                self._timer = self._loop.call_at(due, self._look)
                 return
             del self._limits[first]
-            first.strikes -= 1
-            if first.strikes > 0:
-                first.deadline = now + self._seconds
-                self._limits[first] = None
+            if strikes > 1:
+                self._limits[first] = now + self._seconds, strikes - 1
             else:
                 first.strike()
         del self._queues[self._seconds]
