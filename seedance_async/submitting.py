@@ -283,7 +283,7 @@ class Submitter:
     async def settled(self) -> None:
         """Wait until no POST is under way; each ends by its own time limit."""
         while waiting := self._posts.under_way():
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waiting)
 
     async def cancels_over(self, hurry: asyncio.Future[None]) -> None:
         """Wait until POSTs and cancel attempts are over, or `hurry` is done."""
@@ -324,9 +324,9 @@ class _Posts:
         return found
 
     def under_way(self) -> set[asyncio.Future[None]]:
-        """Return what to wait for, one of them at a time, until this is empty."""
+        """Return the future that is done when none is left; nothing if none is."""
         if not self._tasks:
             return set()
         if self._none_left is None:
             self._none_left = asyncio.get_running_loop().create_future()
-        return {self._none_left, *self._tasks}
+        return {self._none_left}
