@@ -129,8 +129,6 @@ class Session:
             unclosed = f"unclosed {self!r}: use `async with`, or await aclose()"
             warnings.warn(unclosed, ResourceWarning, source=self, stacklevel=2)
 
-    # --- lifetime --------------------------------------------------------------------------
-
     async def open(self) -> Session:
         """Open the session and return it.
 
