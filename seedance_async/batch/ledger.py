@@ -7,7 +7,6 @@ happen in a thread.
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 import time
 from collections.abc import (
@@ -33,12 +32,12 @@ from seedance_async.batch.entries import (
     Staged,
     StagedRow,
 )
+from seedance_async.batch.folder import copy_ledger, missing_files, take_folder
 from seedance_async.batch.keys import KEY_VERSION, derived_key
 from seedance_async.batch.lock import FolderLock
 from seedance_async.batch.queries import LAST_LINE
 from seedance_async.batch.reading import LedgerInfo, LedgerReader
 from seedance_async.batch.schema import (
-    back_up,
     check_jobs,
     check_keys,
     check_whole,
@@ -54,7 +53,7 @@ from seedance_async.batch.writer import Word, Work, Writer
 from seedance_async.errors import LedgerError
 from seedance_async.jobs import ErrorInfo, Outcome
 from seedance_async.models import Request
-from seedance_async.supervisor import in_thread, see_through
+from seedance_async.supervisor import in_thread
 
 __all__ = ["SIMULATOR", "Ledger"]
 
@@ -122,7 +121,7 @@ class Ledger(LedgerReader):
                 wrote it, or it cannot be written.
         """
         path = folder / "ledger.sqlite"
-        lock = await _locked(folder, path, clock(), origin is not None)
+        lock = await take_folder(folder, path, clock(), origin is not None)
         try:
             writer = Writer(path, partial(connect, path, write=True))
             ledger = cls(path, lock, writer, clock)
@@ -164,7 +163,7 @@ class Ledger(LedgerReader):
         Raises:
             LedgerError: The ledger cannot be read, or the copy cannot be written.
         """
-        return await in_thread(_copy, folder / "ledger.sqlite", into)
+        return await in_thread(copy_ledger, folder / "ledger.sqlite", into)
 
     async def _prepare(self, origin: str | None, key_version: int) -> None:
         def prepare(connection: sqlite3.Connection) -> int:
@@ -373,7 +372,7 @@ class Ledger(LedgerReader):
         """
         gone = 0
         async for page in self.files():
-            for key in await in_thread(_missing, folder, page):
+            for key in await in_thread(missing_files, folder, page):
                 gone += await self._write(partial(changes.forget_file, key=key))
         return gone
 
@@ -430,74 +429,3 @@ class Ledger(LedgerReader):
     def _tell(self, word: Word) -> Written:
         self.touched = True
         return self._writer.tell(word)
-
-
-def _missing(folder: Path, files: Iterable[tuple[str, str, int]]) -> list[str]:
-    """Return the keys of those that are not there, or have another size."""
-    gone = []
-    for key, file, size in files:
-        try:
-            there = (folder / file).stat().st_size == size
-        except OSError:
-            there = False
-        if not there:
-            gone.append(key)
-    return gone
-
-
-async def _locked(folder: Path, path: Path, now: float, make: bool) -> FolderLock:
-    """Take the lock in a thread; cancelled meanwhile, give it back."""
-    loop = asyncio.get_running_loop()
-    taking = loop.run_in_executor(None, _take_lock, folder, path, now, make)
-    try:
-        return await see_through(taking)
-    except asyncio.CancelledError:
-        if taking.done() and not taking.cancelled() and taking.exception() is None:
-            await in_thread(taking.result().release)
-        raise
-
-
-def _take_lock(folder: Path, path: Path, now: float, make: bool) -> FolderLock:
-    try:
-        if make:
-            folder.mkdir(parents=True, exist_ok=True)
-        elif not path.exists():
-            raise LedgerError(f"there is no ledger in {folder}: give the --out of a batch")
-    except OSError as error:
-        raise LedgerError(
-            f"cannot make the folder {folder}: {error.strerror or error}. Mend the rights or use "
-            f"another --out"
-        ) from error
-    lock = FolderLock(folder / "ledger.lock", now=now)
-    try:
-        _check_not_lost(folder, path)
-        Staging(folder, path).clear()
-    except BaseException:
-        lock.release()
-        raise
-    return lock
-
-
-def _check_not_lost(folder: Path, path: Path) -> None:
-    """Refuse a folder whose batch has lost its ledger: all of it would be paid for again."""
-    if path.exists() and path.stat().st_size:
-        return
-    if (folder / "results.jsonl").is_file() or any(folder.glob("videos/*.mp4")):
-        raise LedgerError(
-            f"{folder} has the results or videos of a batch, but no ledger.sqlite, so nobody knows "
-            f"what is paid for; a new one would pay again. Put the ledger back, or use another "
-            f"--out"
-        )
-
-
-def _copy(path: Path, into: Path) -> bool:
-    if not path.exists():
-        return False
-    try:
-        into.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LedgerError(
-            f"cannot make the folder {into}: {error.strerror or error}. Mend the rights"
-        ) from error
-    back_up(path, into / path.name)
-    return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import attrs
@@ -18,7 +19,8 @@ from seedance_async.errors import (
     SeedanceError,
     TransportError,
 )
-from seedance_async.models import RawRequest, find_model
+from seedance_async.models import find_model
+from seedance_async.rawrequest import check_model_id
 
 if TYPE_CHECKING:
     from seedance_async.catalog import CatalogModel
@@ -159,15 +161,13 @@ def _model_id(flag: str, text: str, name: str) -> str:
     known = find_model(name)
     if known is not None:
         return known.model_id
-    try:
-        if "/" not in name:
-            raise ValueError(name)
-        return RawRequest(name, {}).model_id
-    except (InvalidRequestError, ValueError):
-        raise CommandError(
-            f"{flag} {text}: {name!r} is no model: give a short name (`models` lists them) or a "
-            f"full id"
-        ) from None
+    if "/" in name:
+        with suppress(InvalidRequestError):
+            check_model_id(name)
+            return name
+    raise CommandError(
+        f"{flag} {text}: {name!r} is no model: give a short name (`models` lists them) or a full id"
+    )
 
 
 def without_price(model_ids: Sequence[str]) -> CommandError:
