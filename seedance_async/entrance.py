@@ -9,6 +9,11 @@ __all__ = ["Entrance", "needed"]
 
 _FIRST = 100
 _WINDOW = 1.0
+_A_TURN = 16
+"""How many follow those that left, in one turn of the loop. Answers that come together would else
+be followed by as many requests together, whose answers come together again: a long turn for ever."""
+import os
+_A_TURN = int(os.environ.get("A_TURN","16"))
 
 
 def needed(ended: int, seconds: float, fastest: float) -> int:
@@ -41,6 +46,8 @@ class Entrance:
         self._places = asyncio.Semaphore(self.size)
         self._since = self._loop.time()
         self._ended = 0
+        self._freed = 0
+        self._left = 0
         self._fastest = inf
 
     async def enter(self) -> float:
@@ -61,7 +68,16 @@ class Entrance:
             self._fastest = min(self._fastest, now - entered)
             if now - self._since >= _WINDOW:
                 self._grow(now)
-        self._places.release()
+        self._left += 1
+        if self._left == 1:
+            self._loop.call_soon(self._hand_out)
+
+    def _hand_out(self) -> None:
+        for _ in range(min(self._left, _A_TURN)):
+            self._places.release()
+            self._left -= 1
+        if self._left:
+            self._loop.call_soon(self._hand_out)
 
     def _grow(self, now: float) -> None:
         size = min(self._most, needed(self._ended, now - self._since, self._fastest))
