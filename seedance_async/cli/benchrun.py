@@ -216,8 +216,8 @@ class BenchRun:
             )
             return await watch.follow(interrupts)
 
-    def _begin(self, this: Round) -> None:
-        self._view.begin(this)
+    def _begin(self, this: Round, planned: int) -> None:
+        self._view.begin(this, planned)
         self._board.begin(", ".join([*self._view.note(), f"{self._order.plan.jobs} jobs"]))
 
     async def aclose(self) -> None:
