@@ -13,7 +13,8 @@ _A_TURN = 16
 """How many follow those that left, in one turn of the loop. Answers that come together would else
 be followed by as many requests together, whose answers come together again: a long turn for ever."""
 import os
-_A_TURN = int(os.environ.get("A_TURN","16"))
+
+_A_TURN = int(os.environ.get("A_TURN", "16"))
 
 
 def needed(ended: int, seconds: float, fastest: float) -> int:

@@ -21,6 +21,10 @@ _DOUBT: Final = 3.0
 _MEMORY: Final = 100.0
 _FEW: Final = 2.9
 """Ends up to which a shape leans on others of its model, and below which nothing is said."""
+_ENDS: Final = 400.0
+"""Of a shape that count; older ones fade."""
+_TIMES: Final = 8
+"""As many ends count as run at once, if these are more."""
 
 _START: Final = 10.0
 _WORK: Final = {"480p": 4.0, "720p": 6.0, "1080p": 10.0, "4k": 20.0}
@@ -87,6 +91,7 @@ class Experience:
     """Learns from polls and ends; a shape of which little is known leans on others of its model."""
 
     def __init__(self) -> None:
+        self._at_once: int | None = None
         self._kinds: dict[Shape | None, _Kind] = {}
         self._models: dict[str, _Scale] = {}
         self._all = _Scale()
@@ -99,6 +104,7 @@ class Experience:
     def doubt(self, shape: Shape) -> float | None:
         """Return how far the mean may be off, as the spread of its logarithm.
 
+        Of ages at which no job was seen, ends at lower ones tell no more than a guess does.
         None: too few jobs of this model have ended to say anything.
         """
         model = self._models.get(shape.model_id)
@@ -107,7 +113,22 @@ class Experience:
         survival = self.survival(shape)
         spread = log(1.0 + (survival.deviation / survival.mean) ** 2)
         sure = self.known(shape) / max(spread, 1e-3) + 1.0 / _SPREAD_KNOWN**2
-        return float(sure**-0.5)
+        unseen = survival.beyond(self._kind(shape).hazard.oldest) / survival.mean
+        return max(float(sure**-0.5), _SPREAD_KNOWN * unseen)
+
+    def foresee(self, at_once: int) -> None:
+        """Expect from now on what becomes of so many jobs, not of the next one.
+
+        Of several times as many the ends count from now on: those that run at once are observed
+        at once, and if fewer counted, nothing would be known of the longest.
+        """
+        self._at_once = at_once
+        for kind in self._kinds.values():
+            kind.hazard.memory = self._memory
+
+    @property
+    def _memory(self) -> float:
+        return max(_ENDS, _TIMES * (self._at_once or 0))
 
     def running(self, shape: Shape | None, since: float, until: float) -> None:
         """Learn that a job ran from one age to another, in seconds."""
@@ -131,7 +152,11 @@ class Experience:
         kind = self._kind(shape)
         others = self._all.count if shape is None else self._scale(shape.model_id).count
         if kind.survival is None or kind.is_stale(others):
-            kind.survival = kind.hazard.estimate(self._guess(shape))
+            guess = self._guess(shape)
+            if self._at_once is None:
+                kind.survival = kind.hazard.estimate(guess)
+            else:
+                kind.survival = kind.hazard.foresee(guess, self._at_once)
             kind.new_ends, kind.ran_before = 0, kind.hazard.ran
             kind.others_before = others
         return kind.survival
@@ -151,7 +176,7 @@ class Experience:
         if kind is None:
             while len(self._kinds) >= _MOST_KINDS:
                 del self._kinds[next(iter(self._kinds))]
-            kind = self._kinds[shape] = _Kind()
+            kind = self._kinds[shape] = _Kind(Hazard(memory=self._memory))
         return kind
 
     def _scale(self, model_id: str) -> _Scale:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, chain, pairwise
-from math import exp, expm1, inf, sqrt
+from math import exp, expm1, inf, log, sqrt
 from operator import mul
 from typing import Final
 
@@ -32,6 +32,11 @@ EDGES: Final = tuple(_edges())
 """The ages, in seconds, between which the hazard is taken as constant; the last bin has no end."""
 
 WIDTHS: Final = tuple(after - before for before, after in pairwise((*EDGES, 2 * LAST_AGE)))
+
+_MIDDLES: Final = tuple(
+    log(max(_NARROWEST, edge + 0.5 * width)) for edge, width in zip(EDGES, WIDTHS, strict=True)
+)
+"""The logarithm of an age in each bin."""
 
 
 def bin_of(age: float) -> int:
@@ -87,6 +92,20 @@ class Survival:
             )
             self._spread = sqrt(max(0.0, square - self.mean**2))
         return self._spread
+
+    def beyond(self, age: float) -> float:
+        """Return the seconds of the mean that jobs run after `age` seconds."""
+        return max(0.0, self.mean - self._seconds(age))
+
+    def logarithm(self) -> tuple[float, float]:
+        """Return mean and variance of the logarithm of the seconds that a job runs.
+
+        One that runs longer than all ages here is taken to end with the last of them.
+        """
+        ended = [before - after for before, after in pairwise((*self._alive[:-1], 0.0))]
+        mean = sum(map(mul, ended, _MIDDLES))
+        square = sum(part * at * at for part, at in zip(ended, _MIDDLES, strict=True))
+        return mean, max(0.0, square - mean * mean)
 
     def age_of_lateness(self, since: float, lateness: float, latest: float) -> float:
         """Return the age at which the expected lateness reaches `lateness`, at most `latest`.

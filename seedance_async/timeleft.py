@@ -8,14 +8,15 @@ quadrature: by how much the sum of all run times varies, and by how much what is
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
 from math import exp, inf, log, sqrt
+from statistics import fmean
 from typing import Final
 
 import attrs
 
-from seedance_async.survival import EDGES, Survival, bin_of
+from seedance_async.survival import Survival, bin_of
 
 __all__ = ["Kind", "time_left", "usual_time"]
 
@@ -161,16 +162,16 @@ def _doubt(kinds: Sequence[Kind], work: float) -> float:
 def _groups(kinds: Sequence[Kind]) -> list[_Group]:
     """Return the running jobs, those of about one age together."""
     return [
-        _group(kind, EDGES[number], count)
+        _group(kind, fmean(ages), len(ages))
         for kind in kinds
-        for number, count in Counter(_coarse(age) for age in kind.ages).items()
+        for _, about in groupby(sorted(kind.ages), _coarse)
+        for ages in [list(about)]
     ]
 
 
 def _coarse(age: float) -> int:
-    """Return the bin of an age, or one of the two below it: within 9% it is all the same."""
-    number = bin_of(age)
-    return number - number % _TOGETHER
+    """Return a number that is the same for ages within 9%."""
+    return bin_of(age) // _TOGETHER
 
 
 def _group(kind: Kind, age: float, number: float) -> _Group:

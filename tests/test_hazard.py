@@ -166,3 +166,35 @@ def test_a_job_that_is_said_to_be_years_old_spoils_nothing() -> None:
     before = hazard.estimate(GUESS).running(1500)
     hazard.survived(1.7e9, 1.7e9 + 2)
     assert hazard.estimate(GUESS).running(1500) == before
+
+
+def observed(durations: list[float], until: float) -> Hazard:
+    """Return what is learned of jobs that began together, looked at every 5 s."""
+    hazard = Hazard(memory=8.0 * len(durations))
+    for now in range(5, int(until) + 1, 5):
+        for seconds in durations:
+            if now - 5 < seconds:
+                hazard.survived(now - 5, min(now, seconds))
+                if seconds <= now:
+                    hazard.ended(seconds)
+    return hazard
+
+
+@pytest.mark.parametrize("until", [50.0, 70.0, 130.0])
+def test_the_longest_of_a_thousand_are_foreseen_before_they_end(until: float) -> None:
+    """Neither are they taken to be as quick as those that ended, nor to run for hours."""
+    survival = observed(lognormal(60, 0.3, 1000), until).foresee(GUESS, 1000)
+    assert survival.mean == pytest.approx(60 * math.exp(0.5 * 0.3**2), rel=0.04)
+    assert survival.running(60 * math.exp(5 * 0.3)) < 1e-3
+    assert survival.deviation < 40  # it is 19
+
+
+def test_few_are_foreseen_with_the_caution_of_few() -> None:
+    """Of a thousand jobs one in a thousand that runs on decides; of ten it does not."""
+    hazard = learned(lognormal(60, 0.3, 20))
+    assert hazard.foresee(GUESS, 10).running(600) > 5 * hazard.foresee(GUESS, 1000).running(600)
+
+
+def test_equal_durations_are_foreseen_too() -> None:
+    survival = learned([60.0] * 300).foresee(GUESS, 1000)
+    assert survival.mean == pytest.approx(60, rel=0.03)

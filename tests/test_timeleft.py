@@ -158,6 +158,22 @@ def test_another_shape_of_a_known_model_is_known_less_well() -> None:
     assert sure < 0.1 < unsure
 
 
+def test_ages_that_nobody_saw_are_in_doubt_however_many_ended_before_them() -> None:
+    """Of a thousand that began together a tenth has ended: much is seen, but not the others."""
+    durations = sorted(Service(random.Random(11)).duration() for _ in range(1000))
+    seen = []
+    for part in (100, 500, 950):
+        experience, now = Experience(), durations[part - 1]
+        experience.foresee(1000)
+        for seconds in durations[:part]:
+            experience.ended(FOX, 0.0, seconds)
+        for _ in durations[part:]:
+            experience.running(FOX, 0.0, now)
+        seen.append(experience.doubt(FOX) or 0.0)
+    assert seen == sorted(seen, reverse=True)
+    assert seen[0] > 0.08
+
+
 def test_the_usual_time_holds_four_of_five() -> None:
     service = Service(random.Random(9))
     found = usual_time([service.kind(300, 1, ())])
@@ -180,6 +196,9 @@ def test_a_range_is_a_range_whatever_was_seen(
     experience = Experience()
     for seconds in durations:
         experience.ended(FOX, 0.0, seconds)
+    for _ in range(at_once):
+        experience.running(FOX, 0.0, 7200.0)
+    experience.foresee(at_once)
     kind = Kind(experience.survival(FOX), experience.known(FOX), experience.doubt(FOX))
     found = time_left([attrs.evolve(kind, waiting=waiting, ages=ages)], at_once)
     assert (found is None) is (not ages and not waiting)

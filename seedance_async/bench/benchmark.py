@@ -57,7 +57,8 @@ class Benchmark:
         budget: What all runs of the folder may spend together, and the prices.
         max_videos: How many attempts of all runs may be paid for.
         conditions: What else the figures depend on, by name; a folder keeps to its first ones.
-        on_round: Called before each round that has something left to do.
+        on_round: Called before each round that has something left to do, with the number of its
+            jobs that are still to be submitted.
         on_change: Called in the loop with each step of a job; its errors are logged once a round.
     """
 
@@ -71,7 +72,7 @@ class Benchmark:
         budget: Budget | None = None,
         max_videos: int | None = None,
         conditions: Mapping[str, str] | None = None,
-        on_round: Callable[[Round], object] | None = None,
+        on_round: Callable[[Round, int], object] | None = None,
         on_change: Callable[[RowChange], object] | None = None,
     ) -> None:
         self._ledger = ledger
@@ -129,7 +130,8 @@ class Benchmark:
         for this in self._plan.rounds():
             states = await self._states(this)
             if self._stop is None and any(state in _NOT_OVER for state in states.values()):
-                await self._go_through(this)
+                planned = sum(state is RowState.PLANNED for state in states.values())
+                await self._go_through(this, planned)
         report = await self._report()
         await in_thread(write_report, self._out, report)
         return report
@@ -142,11 +144,11 @@ class Benchmark:
         if counts[RowState.SUBMITTED] + counts[RowState.TIMED_OUT]:
             await self._bring_to_its_end(await self._new_batch((), self._tell))
 
-    async def _go_through(self, this: Round) -> None:
+    async def _go_through(self, this: Round, planned: int) -> None:
         known = await in_thread(read_record, self._out, this)
         fresh = known is None and not await self._was_begun(this)
         if self._on_round is not None:
-            self._on_round(this)
+            self._on_round(this, planned)
         self._session.set_max_in_flight(this.level)
         samples: list[Sample] = []
 

@@ -131,13 +131,17 @@ class BatchView:
         return standing_of(glance, waiting=glance.left, to_come=self.to_come(), budget=self.limit)
 
     def _lately(self) -> UnderWay:
-        now = self._clock()
-        if self._begun is None or now - self._begun[0] >= _NEW:
-            self._begun = now, self._under_way()
+        if self._begun is None or self._clock() - self._begun[0] >= _NEW:
+            return self._at_present()
         return self._begun[1]
 
+    def _at_present(self) -> UnderWay:
+        under_way = self._under_way()
+        self._begun = self._clock(), under_way
+        return under_way
+
     def _look(self) -> Prospect:
-        under_way = self._lately()
+        under_way = self._at_present()
         stopped = self.glance().stop is not None
         waiting = {} if stopped else self._waiting(under_way)
         found = self.foresight.look(waiting, under_way.ages, self._at_once())

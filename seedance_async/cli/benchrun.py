@@ -221,8 +221,8 @@ class BenchRun:
             )
             return await watch.follow(interrupts)
 
-    def _begin(self, this: Round) -> None:
-        self._view.begin(this)
+    def _begin(self, this: Round, planned: int) -> None:
+        self._view.begin(this, planned)
         self._board.begin(", ".join([*self._view.note(), counted(self._order.plan.jobs, "job")]))
 
     async def aclose(self) -> None:

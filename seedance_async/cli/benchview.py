@@ -78,14 +78,14 @@ class BenchView:
         self._round: Round | None = None
         self._view: BatchView | None = None
 
-    def begin(self, this: Round) -> None:
-        """Take note that a round begins."""
+    def begin(self, this: Round, planned: int) -> None:
+        """Take note that a round begins that has so many jobs to submit; others may be over."""
         self._round = this
         self._view = BatchView(
             self.glance,
             self._benchmark.under_way,
             lambda: this.level,
-            shapes={shape(self._plan.request): self._plan.jobs},
+            shapes={shape(self._plan.request): planned},
             account=self._account,
             clock=self._clock,
         )

@@ -77,10 +77,12 @@ class Foresight:
 
         Args:
             waiting: How many of each shape are still to start.
-            ages: Of each shape the jobs that run, by key, and the seconds since their acceptance.
+            ages: Of each shape the jobs that run, by key, and the seconds since their acceptance;
+                of this moment, for one that has ended since would be counted twice.
             at_once: How many may run at once.
         """
         with self._lock:
+            self._experience.foresee(at_once)
             self._learn_from(ages)
             kinds = [
                 Kind(

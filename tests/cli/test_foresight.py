@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import heapq
+import math
 import random
+from collections.abc import Iterator
+from typing import Any
 
 import attrs
 import pytest
@@ -11,7 +15,7 @@ from seedance_async.batch.edges import RowState
 from seedance_async.batch.report import RowChange, UnderWay
 from seedance_async.budget import Account, Budget
 from seedance_async.cli.batchview import BatchView
-from seedance_async.cli.foresight import Foresight
+from seedance_async.cli.foresight import Foresight, Prospect
 from seedance_async.cli.jobview import JobView
 from seedance_async.cli.words import between
 from seedance_async.jobs import Output, Succeeded, Timings
@@ -68,6 +72,52 @@ def test_those_that_still_run_count_too() -> None:
     assert better[0] < truth < better[1]
 
 
+@attrs.frozen
+class Look:
+    """What was told at a moment, and what was true."""
+
+    told: tuple[float, float]
+    true: float
+
+    @property
+    def within(self) -> bool:
+        return self.told[0] <= self.true <= self.told[1]
+
+
+def looks(chance: random.Random, *, at_once: int, jobs: int, every: float) -> Iterator[Look]:
+    """Play a batch of which nothing is known before, looked at up to nine tenths of its time."""
+    free, spans = [0.0] * at_once, []
+    for number in range(jobs):
+        begin = free[0]
+        end = begin + chance.lognormvariate(math.log(60.0), 0.3)
+        heapq.heapreplace(free, end)
+        spans.append((end, begin, f"k{number}"))
+    foresight, last, now, told = Foresight(), max(free), every, 0
+    spans.sort()
+    while now < 0.9 * last:
+        while spans[told][0] <= now:
+            end, begin, key = spans[told]
+            foresight.take(ended(key, end - begin))
+            told += 1
+        rest = spans[told:]
+        ages = {key: now - begin for _, begin, key in rest if begin <= now}
+        found = foresight.look({FOX: len(rest) - len(ages)}, {FOX: ages}, at_once).left
+        if found is not None:
+            yield Look(found, last - now)
+        now += every
+
+
+@pytest.mark.parametrize(("at_once", "jobs"), [(16, 48), (100, 300), (1000, 2500)])
+def test_from_cold_a_pool_of_any_size_is_told_the_truth(at_once: int, jobs: int) -> None:
+    """All of a pool are observed at once, and until the slow ones end only the quick ones have."""
+    runs = [
+        list(looks(random.Random(seed), at_once=at_once, jobs=jobs, every=20.0))
+        for seed in range(6)
+    ]
+    within = [look.within for run in runs for look in run]
+    assert sum(within) >= 0.6 * len(within)  # of six runs; some 0.8 of many
+
+
 @attrs.define
 class Clock:
     now: float = 0.0
@@ -98,6 +148,34 @@ def test_between_two_reckonings_time_is_counted_down() -> None:
     view.prospect()
     assert len(looks) == 2
     assert view.to_come() == 4 * 250_000
+
+
+def test_a_job_that_ended_since_the_price_was_asked_is_not_counted_as_running_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each look asks what runs at its moment, however lately somebody else has asked."""
+    clock, running, seen = Clock(4.5), {"a": 4.5, "b": 4.5}, []
+
+    def under_way() -> UnderWay:
+        return UnderWay(begun={FOX: 2}, ages={FOX: dict(running)})
+
+    view = BatchView(
+        lambda: glance(in_flight=1), under_way, lambda: 2,
+        shapes={FOX: 2}, account=Account(None), clock=clock,
+    )  # fmt: skip
+    view.to_come()
+    view.take(ended("a", 4.6))
+    del running["a"]
+    clock.now = 5.0
+    look = view.foresight.look
+
+    def note(*asked: Any) -> Prospect:
+        seen.append(asked[1])
+        return look(*asked)
+
+    monkeypatch.setattr(view.foresight, "look", note)
+    view.prospect()
+    assert seen == [{FOX: {"b": 4.5}}]
 
 
 def test_nothing_is_left_once_all_is_over() -> None:
