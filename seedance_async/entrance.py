@@ -10,11 +10,8 @@ __all__ = ["Entrance", "needed"]
 _FIRST = 100
 _WINDOW = 1.0
 _A_TURN = 16
-"""How many follow those that left, in one turn of the loop. Answers that come together would else
-be followed by as many requests together, whose answers come together again: a long turn for ever."""
-import os
-
-_A_TURN = int(os.environ.get("A_TURN", "16"))
+"""How many may follow those that left, in a turn of the loop. Answers that come together would else
+be followed by as many requests together, whose answers come together again."""
 
 
 def needed(ended: int, seconds: float, fastest: float) -> int:
@@ -48,7 +45,6 @@ class Entrance:
         self._since = self._loop.time()
         self._ended = 0
         self._freed = 0
-        self._left = 0
         self._fastest = inf
 
     async def enter(self) -> float:
@@ -69,16 +65,16 @@ class Entrance:
             self._fastest = min(self._fastest, now - entered)
             if now - self._since >= _WINDOW:
                 self._grow(now)
-        self._left += 1
-        if self._left == 1:
-            self._loop.call_soon(self._hand_out)
+        self._freed += 1
+        if self._freed == 1:
+            self._loop.call_soon(self._let_in)
 
-    def _hand_out(self) -> None:
-        for _ in range(min(self._left, _A_TURN)):
+    def _let_in(self) -> None:
+        for _ in range(min(self._freed, _A_TURN)):
             self._places.release()
-            self._left -= 1
-        if self._left:
-            self._loop.call_soon(self._hand_out)
+            self._freed -= 1
+        if self._freed:
+            self._loop.call_soon(self._let_in)
 
     def _grow(self, now: float) -> None:
         size = min(self._most, needed(self._ended, now - self._since, self._fastest))

@@ -64,6 +64,27 @@ def test_a_place_is_given_back_by_whoever_leaves_in_whatever_way() -> None:
     run(main)
 
 
+def test_those_that_leave_together_are_not_followed_together() -> None:
+    """A hundred answers in one turn of the loop: sixteen requests follow in each of the next."""
+
+    async def main() -> None:
+        entrance = Entrance(100)
+        for _ in range(100):
+            await entrance.enter()
+        following = [asyncio.create_task(entrance.enter()) for _ in range(100)]
+        await asyncio.sleep(0)
+        for _ in range(100):
+            entrance.leave()
+        entered, most = 0, 0
+        while entered < 100:
+            await asyncio.sleep(0)
+            before, entered = entered, sum(task.done() for task in following)
+            most = max(most, entered - before)
+        assert most == 16
+
+    run(main)
+
+
 def test_a_download_says_nothing_of_the_way() -> None:
     """It holds its place for as long as it takes, and widens nothing."""
 
