@@ -144,6 +144,7 @@ class BenchRun:
             "polling": FixedPolling(order.poll_interval),
             "job_timeout": order.patience.job_timeout,
             "requests_per_second": order.requests_per_second,
+            "max_in_flight": max(order.plan.levels),  # the connections are made for so many
         }
         if order.simulator is None:
             options["retry"] = RetryPolicy(connect_patience=_NETWORK)
