@@ -160,7 +160,7 @@ class BatchRun:
     async def _plan(self, errors: Path | None) -> Plan:
         order = self._order
         with Progress() as progress:
-            if progress.live:
+            if progress.voice.live:
                 progress.change("reading the manifest")
             return await plan_manifest(
                 self._ledger,
@@ -241,7 +241,7 @@ class BatchRun:
         catalog: Mapping[str, Any] = {}
         if model_ids and self._session is not None:
             with Progress() as progress:
-                if progress.live:
+                if progress.voice.live:
                     progress.change("asking the catalog for prices")
                 asked = unknown or sorted(model_ids)[:1]
                 try:
@@ -335,7 +335,7 @@ class BatchRun:
     @property
     def seconds(self) -> float:
         """How long it has taken so far."""
-        return self._board.elapsed
+        return self._board.voice.elapsed
 
 
 def _found_under_way(number: int, order: Order) -> str:

@@ -68,29 +68,29 @@ class Watch(Generic[R]):
 
     async def _tick(self) -> None:
         """Let the board sum up now and then, where it is not redrawn."""
-        while not self.board.live and self.loop_is_real:
+        while not self.board.voice.live and self.loop_is_real:
             await asyncio.sleep(_TICK)
             self.board.tick()
 
     def _stop(self) -> None:
         self.work.stop("interrupted; what runs is waited for")
         bill = "" if self.simulated else ", and may be billed whether or not anybody waits"
-        self.board.interrupted(
+        self.board.voice.interrupted(
             1,
             f"no more is submitted. What runs is waited for{bill}.",
             self.view.standing(),
-            then="Again: cancel what is still queued and leave the rest running.",
+            then="Again: cancel what is still queued and leave the rest running. It goes on with",
             again=self.again,
         )
 
     def _leave(self) -> None:
         self.work.leave()
-        self.board.interrupted(
+        self.board.voice.interrupted(
             2,
             "cancelling what is still queued and leaving the rest, as soon as the POSTs under way "
             "are answered. The ledger has it all.",
             self.view.standing(),
-            then="A third time: leave at once, those POSTs in doubt.",
+            then="A third time: leave at once, those POSTs in doubt. It goes on with",
             again=self.again,
         )
 
@@ -99,6 +99,9 @@ class Watch(Generic[R]):
         resolve = f"`seedance-async resolve {quoted(self.folder)}`"
         posts = counted(sending, "POST was under way and is", "POSTs were under way and are")
         doubt = f" {posts} in doubt: {resolve}." if sending and not self.simulated else ""
-        return self.board.last_words(
-            f"left at once, the ledger is intact.{doubt}", self.view.standing(), again=self.again
+        return self.board.voice.last_words(
+            f"left at once, the ledger is intact.{doubt}",
+            self.view.standing(),
+            then=f"`{self.again}` goes on",
+            again=self.again,
         )
