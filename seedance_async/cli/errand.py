@@ -84,13 +84,7 @@ class Errand:
                 self._part()
                 return signals.code or Exit.INTERRUPTED
             work = asyncio.create_task(self._work(session))
-            while not work.done():
-                stage = asyncio.create_task(signals.stage())
-                await asyncio.wait({work, stage}, return_when=asyncio.FIRST_COMPLETED)
-                if stage.done():
-                    await self._interrupted(stage.result(), work)
-                else:
-                    stage.cancel()
+            await signals.follow(work, lambda stage: self._interrupted(stage, work))
         if work.cancelled():
             self._part()
         code = Exit.AGAIN if work.cancelled() else work.result()

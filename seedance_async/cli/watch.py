@@ -59,9 +59,9 @@ class Watch(Generic[R]):
         with self.board:
             ticking = asyncio.create_task(self._tick())
             try:
-                return await interrupts.follow(
-                    self.work.run(), first=self._stop, second=self._leave
-                )
+                work = asyncio.create_task(self.work.run())
+                await interrupts.follow(work, self._interrupted)
+                return work.result()
             finally:
                 ticking.cancel()
                 await asyncio.wait({ticking})
@@ -71,6 +71,12 @@ class Watch(Generic[R]):
         while not self.board.voice.live and self.loop_is_real:
             await asyncio.sleep(_TICK)
             self.board.tick()
+
+    async def _interrupted(self, stage: int) -> None:
+        if stage == 1:
+            self._stop()
+        else:
+            self._leave()
 
     def _stop(self) -> None:
         self.work.stop("interrupted; what runs is waited for")
