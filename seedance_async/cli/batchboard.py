@@ -20,6 +20,7 @@ from seedance_async.cli.boardwords import (
     Moment,
     Speed,
     change_in_words,
+    ends,
     flowing,
     moment_lines,
     over,
@@ -56,7 +57,6 @@ _STYLES: Final = {
     RowState.FAILED: "red",
     RowState.LOST: "red",
 }
-_ENDS: Final = (RowState.DOWNLOADED, RowState.FAILED, RowState.CANCELLED, RowState.LOST)
 _TROUBLE: Final = frozenset({RowState.IN_DOUBT, RowState.TIMED_OUT, RowState.FAILED, RowState.LOST})
 
 
@@ -75,6 +75,7 @@ class Board:
     def __init__(self, *, download: bool, as_json: bool = False, each: bool = True) -> None:
         self.voice = Voice(as_json=as_json)
         self._download = download
+        self._ends = ends(download=download)
         self._each = each
         self._view: View | None = None
         self._speed = Speed()
@@ -194,7 +195,7 @@ class Board:
         model = self._models.get(change.key, "")
         if change.model_id:
             model = self._models[change.key] = short_model(change.model_id)
-        if change.state in _ENDS or (change.state is RowState.SUCCEEDED and not self._download):
+        if change.state in self._ends:
             self._models.pop(change.key, None)
         return f"{change.key}  {model}" if model else change.key
 

@@ -34,7 +34,7 @@ from seedance_async.cli.connection import (
 )
 from seedance_async.cli.exits import CommandError, Exit
 from seedance_async.cli.interrupts import Interrupts
-from seedance_async.cli.patience import Patience
+from seedance_async.cli.patience import NETWORK, Patience
 from seedance_async.cli.prices import Bounds, Prices, ask_catalog, without_price
 from seedance_async.cli.progress import Progress
 from seedance_async.cli.terminal import tell
@@ -52,8 +52,6 @@ if TYPE_CHECKING:
 __all__ = ["BatchRun", "Order", "quicken_switching"]
 
 _SHOWN: Final = 50
-_PATIENCE: Final = 900.0
-"""Seconds for which a lost network may stay lost before a night's work stops submitting."""
 
 
 @attrs.frozen(kw_only=True)
@@ -177,7 +175,7 @@ class BatchRun:
         if order.simulator is None:
             service = _find_service(dry_run=order.choice.dry_run)
             options |= order.patience.session_options(base_url=order.base_url)
-            options["retry"] = RetryPolicy(connect_patience=_PATIENCE)
+            options["retry"] = RetryPolicy(connect_patience=NETWORK)
         else:
             service = await self._stack.enter_async_context(embed_simulator(order.simulator))
             options |= order.patience.session_options(scaled_polling(order.simulator.speed))
