@@ -5,6 +5,7 @@ from __future__ import annotations
 from seedance_async.batch.entries import Money
 from seedance_async.batch.stops import Stop, StopReason
 from seedance_async.budget import Account, Reservation, shown, to_micro
+from seedance_async.counting import counted
 from seedance_async.jobs import Cancelled, Failed, Outcome, Succeeded
 from seedance_async.models import Shape
 
@@ -44,11 +45,7 @@ class Purse:
     def reserve(self, of_shape: Shape) -> Reservation | Stop:
         """Set the estimate of one more video aside, or say why it cannot be."""
         if self._max_videos is not None and self.paid >= self._max_videos:
-            are = (
-                "1 video of this folder is"
-                if self.paid == 1
-                else f"{self.paid} videos of this folder are"
-            )
+            are = counted(self.paid, "video of this folder is", "videos of this folder are")
             return Stop(
                 StopReason.MAX_VIDEOS,
                 f"{are} or may be paid for, and --max-videos "

@@ -39,7 +39,7 @@ from seedance_async.cli.prices import Bounds, Prices, ask_catalog, without_price
 from seedance_async.cli.progress import Progress
 from seedance_async.cli.terminal import tell
 from seedance_async.cli.watch import Watch
-from seedance_async.cli.words import counted
+from seedance_async.counting import counted
 from seedance_async.errors import CredentialsError, SeedanceError
 from seedance_async.models import Shape
 from seedance_async.pacing import RetryPolicy

@@ -29,7 +29,7 @@ from seedance_async.cli.patience import NETWORK, Patience
 from seedance_async.cli.prices import Bounds, Prices, ask_catalog, without_price
 from seedance_async.cli.terminal import tell
 from seedance_async.cli.watch import Watch
-from seedance_async.cli.words import counted
+from seedance_async.counting import counted
 from seedance_async.pacing import RetryPolicy
 from seedance_async.polling import FixedPolling
 from seedance_async.session import Session

@@ -12,7 +12,7 @@ from seedance_async.batch.edges import RowState
 from seedance_async.cli.batchboard import Board
 from seedance_async.cli.batchview import View
 from seedance_async.cli.interrupts import Interrupts
-from seedance_async.cli.words import counted
+from seedance_async.counting import counted
 from seedance_async.shell import quoted
 
 __all__ = ["Watch"]
