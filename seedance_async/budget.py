@@ -5,10 +5,11 @@ Pure: the session and the batch ask before they submit and tell what came of it.
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
 
@@ -135,22 +136,22 @@ class Reservation:
 
     Attributes:
         shape: What the estimate depends on.
-        amount: Micro-dollars.
+        amount: Micro-dollars, as reckoned at first; None: no price was known.
         open: Whether they are still set aside.
-        estimated: Whether that is an estimate; else no price was known, and they are 0.
     """
 
     shape: Shape
-    amount: int
+    amount: int | None
     open: bool = True
-    estimated: bool = True
 
 
 @attrs.define
 class Account:
     """The state of a budget: what is settled, and what is set aside.
 
-    A job that is over without a known cost keeps its reservation, for it may be billed.
+    A job that is over without a known cost keeps its reservation, for it may be billed. All that
+    has no known cost is reckoned by what is known now: a bill that is dearer than the estimate
+    raises everything of its shape with it.
 
     Attributes:
         budget: The bound and the prices; None: neither.
@@ -166,25 +167,24 @@ class Account:
     unpriced: int = 0
     unestimated: int = 0
     _dearest: dict[Shape, int] = attrs.field(factory=dict)
+    _unsettled: defaultdict[Shape, Counter[_Unsettled]] = attrs.field(
+        factory=lambda: defaultdict(Counter), init=False
+    )
 
     def estimate(self, shape: Shape) -> int | None:
         """Return the greater of the price and the dearest settled cost of the same shape."""
         price = None if self.budget is None else self.budget.estimate(shape)
-        dearest = self._dearest.get(shape)
-        known = [amount for amount in (price, dearest) if amount is not None]
-        return max(known) if known else None
+        return _greater(price, self._dearest.get(shape))
 
     def reserve(self, shape: Shape) -> Reservation | str:
         """Set the estimate aside, or say why it cannot be."""
         estimate = self.estimate(shape)
-        if self.budget is None or self.budget.usd is None:
-            reservation = Reservation(shape, estimate or 0, estimated=estimate is not None)
-        elif estimate is None:
-            return (
-                f"no price is known for {shape.model_id}, so its cost cannot be held within the "
-                f"budget; give price_per_second or price_per_video"
-            )
-        else:
+        if self.budget is not None and self.budget.usd is not None:
+            if estimate is None:
+                return (
+                    f"no price is known for {shape.model_id}, so its cost cannot be held within "
+                    f"the budget; give price_per_second or price_per_video"
+                )
             limit = to_micro(self.budget.usd)
             if self.settled + self.reserved + estimate > limit:
                 return (
@@ -192,31 +192,37 @@ class Account:
                     f"{shown(self.settled)} are spent and {shown(self.reserved)} reserved; raise "
                     f"the budget or wait for running jobs to be settled"
                 )
-            reservation = Reservation(shape, estimate)
-        self.reserved += reservation.amount
-        self.unestimated += not reservation.estimated
-        return reservation
+        self.take_over(shape, estimate)
+        return Reservation(shape, estimate)
 
-    def adopt(self, shape: Shape, amount: int | None) -> Reservation:
-        """Return the reservation of an earlier run's job, which is counted as reserved already."""
-        return Reservation(shape, amount or 0, estimated=amount is not None)
+    def take_over(
+        self, shape: Shape, amount: int | None, *, succeeded: bool = False, number: int = 1
+    ) -> None:
+        """Count what is paid for, or may be, and whose cost is not known.
 
-    def raise_to(self, reservation: Reservation, amount: int) -> None:
-        """Set more aside for what runs, once it is known to be dearer, or what it costs at all."""
-        if not reservation.open:
-            return
-        self.unestimated -= not reservation.estimated
-        reservation.estimated = True
-        if amount > reservation.amount:
-            self.reserved += amount - reservation.amount
-            reservation.amount = amount
+        Args:
+            shape: What the estimate depends on.
+            amount: Micro-dollars that each was reckoned at; None: no price was known.
+            succeeded: Whether it brought a video, so that it is spent.
+            number: How many of them; less than none takes them off again.
+        """
+        self._unsettled[shape][amount, succeeded] += number
+        self._weigh(shape, amount, succeeded, number)
+
+    def _weigh(self, shape: Shape, amount: int | None, succeeded: bool, number: int) -> None:
+        known = _greater(amount, self.estimate(shape))
+        if succeeded:
+            self.settled += number * (known or 0)
+            self.unpriced += number
+        else:
+            self.reserved += number * (known or 0)
+            self.unestimated += number * (known is None)
 
     def release(self, reservation: Reservation) -> None:
         """Give back what was set aside: surely nothing was accepted."""
         if reservation.open:
             reservation.open = False
-            self.reserved -= reservation.amount
-            self.unestimated -= not reservation.estimated
+            self.take_over(reservation.shape, reservation.amount, number=-1)
 
     def settle(self, reservation: Reservation, cost_usd: float | None, *, succeeded: bool) -> None:
         """Book a job that is over: its cost if known, its estimate if it succeeded without one."""
@@ -225,8 +231,26 @@ class Account:
             return
         self.release(reservation)
         if cost is None:
-            self.settled += reservation.amount
-            self.unpriced += 1
+            self.take_over(reservation.shape, reservation.amount, succeeded=True)
             return
         self.settled += cost
-        self._dearest[reservation.shape] = max(cost, self._dearest.get(reservation.shape, 0))
+        self._learn(reservation.shape, cost)
+
+    def _learn(self, shape: Shape, cost: int) -> None:
+        """Take note of a bill; if none was dearer, all of its shape is weighed anew."""
+        if cost <= self._dearest.get(shape, -1):
+            return
+        unsettled = self._unsettled[shape]
+        for (amount, succeeded), number in unsettled.items():
+            self._weigh(shape, amount, succeeded, -number)
+        self._dearest[shape] = cost
+        for (amount, succeeded), number in unsettled.items():
+            self._weigh(shape, amount, succeeded, number)
+
+
+_Unsettled: TypeAlias = tuple[int | None, bool]
+"""What one was reckoned at, and whether it brought a video."""
+
+
+def _greater(one: int | None, other: int | None) -> int | None:
+    return max((known for known in (one, other) if known is not None), default=None)

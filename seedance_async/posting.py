@@ -16,6 +16,7 @@ import attrs
 
 from seedance_async.bodies import Answer
 from seedance_async.budget import Reservation
+from seedance_async.counting import counted
 from seedance_async.errors import (
     ApiError,
     AuthenticationError,
@@ -278,7 +279,8 @@ class Poster:
         )
         logger.warning("%s is in doubt: %s", submission.tag, _seen(doubt))
         if state.gate.doubt(doubt.error):
-            state.gate_shut(f"{state.gate.doubts_to_stop} submissions in doubt in a row")
+            many = "submissions in doubt in a row"
+            state.gate_shut(counted(state.gate.doubts_to_stop, "submission in doubt", many))
         state.emit(
             SubmissionInDoubt(
                 at=state.wall(), model_id=model_id, error=doubt.error, tag=submission.tag

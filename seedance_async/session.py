@@ -386,7 +386,11 @@ class Session:
         return self._lifetime.statistics()
 
     def set_max_in_flight(self, limit: int) -> None:
-        """Move the ceiling of generations in flight; what runs beyond it runs on."""
+        """Move the ceiling of generations in flight; what runs beyond it runs on.
+
+        The number of connections stays as the session was opened with: above 2,000 in flight,
+        polls are late unless the session was opened with the most that will be asked for.
+        """
         state = self._lifetime.open_state()
         if type(limit) is not int or limit < 1:
             raise ValueError(f"max_in_flight must be a whole number from 1 (given: {limit!r})")

@@ -25,6 +25,7 @@ from seedance_async.batch.dialect import (
     read_lines,
     shown,
 )
+from seedance_async.counting import counted
 from seedance_async.models import find_model
 
 __all__ = ["read_csv"]
@@ -266,8 +267,8 @@ class _Sheet:
     def _shape_problem(self, cells: list[str]) -> str | None:
         if len(cells) != self._width:
             return (
-                f"must have {self._width} cells like the header, not {len(cells)}: put cells with "
-                f"commas between quotation marks"
+                f"must have {counted(self._width, 'cell')} like the header, not {len(cells)}: put "
+                f"cells with commas between quotation marks"
             )
         for index in self._nameless:
             if cells[index].strip():

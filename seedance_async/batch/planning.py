@@ -21,6 +21,7 @@ from seedance_async.batch.manifest import Readable, RowError, rebuild
 from seedance_async.batch.queries import LAST_LINE
 from seedance_async.batch.results import write_lines
 from seedance_async.batch.source import Row, reading_of
+from seedance_async.counting import counted
 from seedance_async.errors import LedgerError, SeedanceError
 from seedance_async.models import Request, find_model
 from seedance_async.supervisor import in_thread, stop_and_see_through
@@ -59,8 +60,8 @@ class InvalidManifestError(SeedanceError):
         self.lines = lines
         self.rows = rows
         self.errors_file = errors_file
-        errors = "1 error" if total == 1 else f"{total:,} errors"
-        of = "1 row" if lines == 1 else f"{lines:,} rows"
+        errors = counted(total, "error")
+        of = counted(lines, "row")
         named = "; ".join(_sentence(problem) for problem in problems[:_NAMED])
         more = f"; and {total - _NAMED:,} more" if total > _NAMED else ""
         where = "" if errors_file is None else f" All are in {errors_file}."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from seedance_async.batch.entries import Money
 from seedance_async.batch.stops import Stop, StopReason
 from seedance_async.budget import Account, Reservation, shown, to_micro
+from seedance_async.counting import counted
 from seedance_async.jobs import Cancelled, Failed, Outcome, Succeeded
 from seedance_async.models import Shape
 
@@ -24,7 +25,6 @@ class Purse:
         self._max_videos = max_videos
         self.paid = 0
         """Attempts of all runs that are or may be paid for, those under way included."""
-        self._open: set[Reservation] = set()
 
     @property
     def settled(self) -> int:
@@ -45,11 +45,7 @@ class Purse:
     def reserve(self, of_shape: Shape) -> Reservation | Stop:
         """Set the estimate of one more video aside, or say why it cannot be."""
         if self._max_videos is not None and self.paid >= self._max_videos:
-            are = (
-                "1 video of this folder is"
-                if self.paid == 1
-                else f"{self.paid} videos of this folder are"
-            )
+            are = counted(self.paid, "video of this folder is", "videos of this folder are")
             return Stop(
                 StopReason.MAX_VIDEOS,
                 f"{are} or may be paid for, and --max-videos "
@@ -59,7 +55,6 @@ class Purse:
         if isinstance(found, str):
             return Stop(StopReason.BUDGET, self._why_not(of_shape) or found)
         self.paid += 1
-        self._open.add(found)
         return found
 
     def _why_not(self, of_shape: Shape) -> str | None:
@@ -81,21 +76,12 @@ class Purse:
         self.give_back(found)
         return True
 
-    def knows_price(self, of_shape: Shape) -> bool:
-        """Tell whether anybody knows what a video of this shape costs."""
-        return self._account.estimate(of_shape) is not None
-
     def adopt(self, of_shape: Shape, amount: int | None) -> Reservation:
-        """Return the reservation of an earlier run's job: its money is set aside already."""
-        # What is known now counts, as in the account: see `running.account_of`.
-        known = [one for one in (amount, self._account.estimate(of_shape)) if one is not None]
-        reservation = self._account.adopt(of_shape, max(known, default=None))
-        self._open.add(reservation)
-        return reservation
+        """Return the reservation of an earlier run's job; the account counts its money already."""
+        return Reservation(of_shape, amount)
 
     def give_back(self, reservation: Reservation) -> None:
         """Take back what was set aside: surely nothing was accepted."""
-        self._open.discard(reservation)
         if reservation.open:
             self._account.release(reservation)
             self.paid -= 1
@@ -105,15 +91,6 @@ class Purse:
 
         A cost above the estimate raises what is set aside for all others of the same shape.
         """
-        before = self._account.estimate(reservation.shape)
         if isinstance(outcome, Succeeded | Failed | Cancelled):
             succeeded = isinstance(outcome, Succeeded)
             self._account.settle(reservation, outcome.cost_usd, succeeded=succeeded)
-        if not reservation.open:
-            self._open.discard(reservation)
-        estimate = self._account.estimate(reservation.shape)
-        if estimate is None or estimate == before:
-            return  # as nearly always; to go through all that is open costs more than the rest
-        for other in self._open:
-            if other.shape == reservation.shape:
-                self._account.raise_to(other, estimate)

@@ -201,7 +201,7 @@ class Rows:
             row.held_back, row.unaffordable = True, found
             return found.message
         row.reservation = found
-        if self._purse.knows_price(row.shape):
+        if found.amount is not None:
             self._ledger.reserve(key, found.amount)
         self._waiting.discard(key)
         self.changed.set()

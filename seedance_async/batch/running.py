@@ -122,21 +122,9 @@ async def account_of(ledger: Ledger, budget: Budget | None) -> Account:
     What is not settled is reckoned by what is known now: a run without a price, or with one that
     was too low, leaves nothing for a later budget to overlook.
     """
-    money = await ledger.money()
-    account = Account(
-        budget,
-        settled=money.settled,
-        reserved=money.reserved,
-        unpriced=money.unpriced,
-        dearest=await ledger.dearest(),
-    )
-    for attempts in await ledger.unsettled():
-        estimate = account.estimate(attempts.shape)
-        more = max(0, (estimate or 0) - (attempts.estimate or 0)) * attempts.count
-        if attempts.succeeded:
-            account.settled += more
-        else:
-            account.reserved += more
-            if estimate is None and attempts.estimate is None:
-                account.unestimated += attempts.count
+    money, unsettled = await ledger.money(), await ledger.unsettled()
+    guessed = sum(one.count * (one.estimate or 0) for one in unsettled if one.succeeded)
+    account = Account(budget, settled=money.settled - guessed, dearest=await ledger.dearest())
+    for one in unsettled:
+        account.take_over(one.shape, one.estimate, succeeded=one.succeeded, number=one.count)
     return account

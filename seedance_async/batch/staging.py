@@ -23,6 +23,7 @@ from seedance_async.batch.entries import (
 )
 from seedance_async.batch.queries import SQL, load, statements
 from seedance_async.batch.schema import explain, storable, write_meta
+from seedance_async.counting import counted
 from seedance_async.errors import LedgerError
 
 __all__ = ["Staging"]
@@ -198,7 +199,7 @@ class Staging:
 def _plan(connection: sqlite3.Connection, *, skip_invalid: bool) -> PlanSummary:
     (skipped,) = connection.execute(SQL["plan_count_skipped"]).fetchone()
     if skipped and not skip_invalid:
-        what = "1 line" if skipped == 1 else f"{skipped} lines"
+        what = counted(skipped, "line")
         raise LedgerError(
             f"{what} of the manifest cannot be planned, so nothing was changed: mend them, or "
             f"leave them out with --skip-invalid (skip_invalid=True)"

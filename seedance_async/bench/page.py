@@ -15,6 +15,7 @@ from seedance_async.bench.plots import Line, Span, line_plot, span_plot, text
 from seedance_async.bench.report import BenchmarkReport
 from seedance_async.bench.samples import Sample
 from seedance_async.budget import known_sum, shown
+from seedance_async.counting import counted
 
 __all__ = ["page"]
 
@@ -99,11 +100,8 @@ def _subtitle(report: BenchmarkReport) -> str:
         f"{_sum(report.money.settled, report.money.unpriced)} settled, "
         f"{_sum(report.money.reserved, report.money.unestimated)} reserved"
     )
-    rounds = "1 round" if report.repeats == 1 else f"{report.repeats} rounds"
-    return (
-        f"on {report.service}: levels {levels}, {rounds} of {report.jobs} jobs each; "
-        f"{money} by all runs"
-    )
+    rounds = f"{counted(report.repeats, 'round')} of {counted(report.jobs, 'job')} each"
+    return f"on {report.service}: levels {levels}, {rounds}; {money} by all runs"
 
 
 def _conditions(report: BenchmarkReport) -> str:
@@ -229,7 +227,7 @@ def _notes(report: BenchmarkReport) -> Iterator[str]:
             "throughput.</p>"
         )
     if late := report.counts[RowState.TIMED_OUT]:
-        were = "1 job was" if late == 1 else f"{late} jobs were"
+        were = counted(late, "job was", "jobs were")
         yield (
             f'<p class="soft">{were} not over in time, and may have taken the service\'s room in '
             f"later rounds.</p>"

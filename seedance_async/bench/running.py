@@ -53,7 +53,8 @@ async def run_benchmark(
     Args:
         levels: Generations in flight to try, in any order.
         session: Open. It stays open, must do nothing else meanwhile, and is left with the
-            `max_in_flight` of the last round. Rate and polling are its.
+            `max_in_flight` of the last round. Rate and polling are its; for levels above 2,000,
+            open it with the highest: see `Session.set_max_in_flight`.
         jobs: Generations in each round; more than the highest level, better three times as many.
         request: What each job asks for, with its own name behind the prompt; None: two seconds at
             480p of the model that needs no image.

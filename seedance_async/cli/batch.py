@@ -26,7 +26,8 @@ from seedance_async.cli.prices import UNBOUNDED, Bounds
 from seedance_async.cli.reporting import QUIET, Reporting
 from seedance_async.cli.spending import FREE, Spending, ask
 from seedance_async.cli.terminal import print_json, tell
-from seedance_async.cli.words import counted, seconds
+from seedance_async.cli.words import seconds
+from seedance_async.counting import counted
 from seedance_async.errors import SeedanceError
 
 if TYPE_CHECKING:

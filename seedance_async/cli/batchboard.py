@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
-from contextlib import suppress
 from types import TracebackType
-from typing import Any, Final
+from typing import Final
 
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
@@ -22,6 +20,7 @@ from seedance_async.cli.boardwords import (
     Moment,
     Speed,
     change_in_words,
+    ends,
     flowing,
     moment_lines,
     over,
@@ -30,15 +29,10 @@ from seedance_async.cli.boardwords import (
 )
 from seedance_async.cli.cleaning import one_line
 from seedance_async.cli.eventlines import (
-    event_line,
-    interrupted_event,
-    message_event,
     progress_event,
     row_event,
 )
-from seedance_async.cli.standing import Standing, standing_lines
-from seedance_async.cli.terminal import console, explain, is_live, tell, write
-from seedance_async.cli.words import seconds
+from seedance_async.cli.voice import Voice
 from seedance_async.events import Event, RateLimited, RetryScheduled
 
 __all__ = ["Board"]
@@ -63,7 +57,6 @@ _STYLES: Final = {
     RowState.FAILED: "red",
     RowState.LOST: "red",
 }
-_ENDS: Final = (RowState.DOWNLOADED, RowState.FAILED, RowState.CANCELLED, RowState.LOST)
 _TROUBLE: Final = frozenset({RowState.IN_DOUBT, RowState.TIMED_OUT, RowState.FAILED, RowState.LOST})
 
 
@@ -74,15 +67,16 @@ class Board:
         download: Whether a row is over only with its file.
         as_json: Whether what is no terminal gets JSON Lines instead of words.
         each: Whether it gets each step of a row, too.
+
+    Attributes:
+        voice: Says what stays.
     """
 
     def __init__(self, *, download: bool, as_json: bool = False, each: bool = True) -> None:
-        self.live = is_live()
-        self._as_json = as_json and not self.live
+        self.voice = Voice(as_json=as_json)
         self._download = download
+        self._ends = ends(download=download)
         self._each = each
-        self._console = console()
-        self._began = time.monotonic()
         self._view: View | None = None
         self._speed = Speed()
         self._recent: deque[Text] = deque(maxlen=_RECENT)
@@ -91,20 +85,15 @@ class Board:
         self._unsent: set[str] = set()
         self._said: dict[str, float] = {}
         self._summed = 0.0
-        self._block = Block(self._render, self._console, redraws=_REDRAWS)
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since the run began."""
-        return time.monotonic() - self._began
+        self._block = Block(self._render, self.voice.console, redraws=_REDRAWS)
 
     def bind(self, view: View) -> None:
         """Begin: take the numbers from there, on a terminal in a thread."""
         self._view = view
-        self._began = time.monotonic()
+        self.voice.begin()
 
     def __enter__(self) -> Board:
-        if self.live:
+        if self.voice.live:
             self._block.start()
         return self
 
@@ -114,75 +103,38 @@ class Board:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        with suppress(OSError):
-            self._block.stop()
+        self._block.stop()
         self.tick(at_last=True)
 
     def begin(self, note: str) -> None:
         """Say what begins now, where nothing is redrawn."""
-        if self._as_json:
+        if self.voice.as_json:
             self.tick(at_last=True)
-        elif not self.live:
-            write(f"{seconds(self.elapsed):>6}  {note}\n")
-
-    def line(self, text: str, *, label: str = "", style: str = "") -> None:
-        """Print a line that stays."""
-        if self._as_json:
-            self._event(message_event(text, label=label))
-        else:
-            tell(text, label=label, style=style, on=self._console)
-
-    def interrupted(
-        self, stage: int, text: str, standing: Standing, *, then: str, again: str
-    ) -> None:
-        """Say what an interrupt does, how the run stands, and what comes next.
-
-        Args:
-            stage: Which interrupt in the row: 1 or 2.
-            text: What it does.
-            standing: Rows and money.
-            then: What one more would do.
-            again: The command that goes on.
-        """
-        if self._as_json:
-            self._event(interrupted_event(standing, stage=stage, text=text, again=again))
-            return
-        explain(text, label="interrupted", style="yellow", on=self._console)
-        for row in standing_lines(standing):
-            self.line(row)
-        explain(f"{then} It goes on with", on=self._console)
-        self.line(f"  {again}")
-
-    def last_words(self, text: str, standing: Standing | None, *, again: str) -> str:
-        """Return what is said when a third interrupt leaves at once; it waits for nothing."""
-        if self._as_json:
-            event = interrupted_event(standing, stage=3, text=text, again=again)
-            return event_line(event, elapsed=self.elapsed).rstrip()
-        table = [] if standing is None else standing_lines(standing)
-        return "\n".join([f"interrupted: {text}", *table, f"`{again}` goes on"])
+        elif not self.voice.live:
+            self.voice.note(note)
 
     def change(self, change: RowChange) -> None:
         """Show a step of a row; it is the run's `on_change`."""
         if self._view is not None:
             self._view.take(change)
-        if not (self.live or self._each):
+        if not (self.voice.live or self._each):
             return
-        if self._as_json:
-            self._event(row_event(change))
+        if self.voice.as_json:
+            self.voice.event(row_event(change))
             return
         text = f"{one_line(self._name(change))}  {change_in_words(change)}"
-        if not self.live:
+        if not self.voice.live:
             if self._is_news(change):
-                write(f"{seconds(self.elapsed):>6}  {self._counter()}  {text}\n")
+                self.voice.note(f"{self._counter()}  {text}")
             return
         style = _STYLES.get(change.state, "")
         self._recent.append(Text(text, style=style))
         if self._is_trouble(change):
             self._trouble += 1
             if self._trouble < _MOST_TROUBLE:
-                self.line(text, style=style)
+                self.voice.line(text, style=style)
             elif self._trouble == _MOST_TROUBLE:
-                self.line("more trouble is in results.jsonl at the end", style="yellow")
+                self.voice.line("more trouble is in results.jsonl at the end", style="yellow")
 
     def on_event(self, event: Event) -> None:
         """Show what submitting goes through as a whole; the session calls this for every event."""
@@ -193,13 +145,13 @@ class Board:
                 text = f"not sent: {one_line(why)}; next try in {delay:.0f} s"
             case _:
                 return
-        if self.live:
+        if self.voice.live:
             self._recent.append(Text(text, style="yellow"))
         elif self._is_due(type(event).__name__):
-            if self._as_json:
-                self.line(text)
+            if self.voice.as_json:
+                self.voice.line(text)
             else:
-                write(f"{seconds(self.elapsed):>6}  {text}\n")
+                self.voice.note(text)
 
     def tick(self, *, at_last: bool = False) -> None:
         """Sum up, where nothing is redrawn and some time has passed; call it now and then.
@@ -207,21 +159,19 @@ class Board:
         Args:
             at_last: As JSON it is done in any case.
         """
-        if self.live or self._view is None:
+        if self.voice.live or self._view is None:
             return
-        last = at_last and self._as_json
-        if not last and self.elapsed - self._summed < (_OFTEN if self._as_json else _NOW_AND_THEN):
+        last = at_last and self.voice.as_json
+        pause = _OFTEN if self.voice.as_json else _NOW_AND_THEN
+        if not last and self.voice.elapsed - self._summed < pause:
             return
-        self._summed = self.elapsed
+        self._summed = self.voice.elapsed
         moment = self._moment(self._view)
-        if self._as_json:
-            self._event(progress_event(moment, download=self._download))
+        if self.voice.as_json:
+            self.voice.event(progress_event(moment, download=self._download))
             return
         numbers = "; ".join(", ".join(group) for group in moment_lines(moment))
-        write(f"{seconds(self.elapsed):>6}  {self._counter()}  {numbers}\n")
-
-    def _event(self, event: dict[str, Any]) -> None:
-        write(event_line(event, elapsed=self.elapsed))
+        self.voice.note(f"{self._counter()}  {numbers}")
 
     def _is_news(self, change: RowChange) -> bool:
         """Tell whether a plain line is worth it: a row that tries again and again is not."""
@@ -234,7 +184,7 @@ class Board:
         return True
 
     def _is_due(self, what: str) -> bool:
-        now = self.elapsed
+        now = self.voice.elapsed
         if now - self._said.get(what, -_QUIET) < _QUIET:
             return False
         self._said[what] = now
@@ -245,7 +195,7 @@ class Board:
         model = self._models.get(change.key, "")
         if change.model_id:
             model = self._models[change.key] = short_model(change.model_id)
-        if change.state in _ENDS or (change.state is RowState.SUCCEEDED and not self._download):
+        if change.state in self._ends:
             self._models.pop(change.key, None)
         return f"{change.key}  {model}" if model else change.key
 
@@ -269,7 +219,7 @@ class Board:
         return f"{over(glance, download=self._download):>{len(str(rows))}}/{rows}"
 
     def _moment(self, view: View) -> Moment:
-        glance, elapsed = view.glance(), self.elapsed
+        glance, elapsed = view.glance(), self.voice.elapsed
         return Moment(
             glance=glance,
             elapsed=elapsed,
@@ -289,9 +239,9 @@ class Board:
         bar.add_column(ratio=1)
         bar.add_column(no_wrap=True)
         bar.add_row(ProgressBar(total=max(rows, 1), completed=done), f"{done:,} of {rows:,}")
-        width = min(self._console.width - 4, _WIDEST)
+        width = min(self.voice.console.width - 4, _WIDEST)
         lines = [line for group in moment_lines(moment) for line in flowing(group, width)]
-        recent = tuple(self._recent)[-max(self._console.height - len(lines) - 3, 1) :]
+        recent = tuple(self._recent)[-max(self.voice.console.height - len(lines) - 3, 1) :]
         return Group(
             bar,
             *(_cut(Text(line)) for line in lines),

@@ -14,7 +14,8 @@ from seedance_async.batch.planning import Plan
 from seedance_async.batch.reading import LedgerReader
 from seedance_async.batch.selection import Selection
 from seedance_async.budget import Account, to_micro, to_usd
-from seedance_async.cli.words import counted, seconds, usd
+from seedance_async.cli.words import seconds, usd
+from seedance_async.counting import counted
 
 __all__ = ["Outlook", "Stock", "offer", "outlook_json", "outlook_lines", "take_stock"]
 

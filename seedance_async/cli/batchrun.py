@@ -34,12 +34,12 @@ from seedance_async.cli.connection import (
 )
 from seedance_async.cli.exits import CommandError, Exit
 from seedance_async.cli.interrupts import Interrupts
-from seedance_async.cli.patience import Patience
+from seedance_async.cli.patience import NETWORK, Patience
 from seedance_async.cli.prices import Bounds, Prices, ask_catalog, without_price
 from seedance_async.cli.progress import Progress
 from seedance_async.cli.terminal import tell
 from seedance_async.cli.watch import Watch
-from seedance_async.cli.words import counted
+from seedance_async.counting import counted
 from seedance_async.errors import CredentialsError, SeedanceError
 from seedance_async.models import Shape
 from seedance_async.pacing import RetryPolicy
@@ -52,8 +52,6 @@ if TYPE_CHECKING:
 __all__ = ["BatchRun", "Order", "quicken_switching"]
 
 _SHOWN: Final = 50
-_PATIENCE: Final = 900.0
-"""Seconds for which a lost network may stay lost before a night's work stops submitting."""
 
 
 @attrs.frozen(kw_only=True)
@@ -160,7 +158,7 @@ class BatchRun:
     async def _plan(self, errors: Path | None) -> Plan:
         order = self._order
         with Progress() as progress:
-            if progress.live:
+            if progress.voice.live:
                 progress.change("reading the manifest")
             return await plan_manifest(
                 self._ledger,
@@ -177,7 +175,7 @@ class BatchRun:
         if order.simulator is None:
             service = _find_service(dry_run=order.choice.dry_run)
             options |= order.patience.session_options(base_url=order.base_url)
-            options["retry"] = RetryPolicy(connect_patience=_PATIENCE)
+            options["retry"] = RetryPolicy(connect_patience=NETWORK)
         else:
             service = await self._stack.enter_async_context(embed_simulator(order.simulator))
             options |= order.patience.session_options(scaled_polling(order.simulator.speed))
@@ -241,7 +239,7 @@ class BatchRun:
         catalog: Mapping[str, Any] = {}
         if model_ids and self._session is not None:
             with Progress() as progress:
-                if progress.live:
+                if progress.voice.live:
                     progress.change("asking the catalog for prices")
                 asked = unknown or sorted(model_ids)[:1]
                 try:
@@ -335,7 +333,7 @@ class BatchRun:
     @property
     def seconds(self) -> float:
         """How long it has taken so far."""
-        return self._board.elapsed
+        return self._board.voice.elapsed
 
 
 def _found_under_way(number: int, order: Order) -> str:

@@ -13,7 +13,8 @@ from seedance_async.batch.stops import Stop, StopReason
 from seedance_async.budget import known_usd
 from seedance_async.cli.batchexit import goes_on
 from seedance_async.cli.commandline import CommandLine
-from seedance_async.cli.words import counted, known_amount
+from seedance_async.cli.words import known_amount
+from seedance_async.counting import counted
 from seedance_async.shell import quoted
 
 __all__ = [

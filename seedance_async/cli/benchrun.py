@@ -25,11 +25,11 @@ from seedance_async.cli.commandline import CommandLine
 from seedance_async.cli.connection import embed_simulator, find_service
 from seedance_async.cli.exits import CommandError, Exit
 from seedance_async.cli.interrupts import Interrupts
-from seedance_async.cli.patience import Patience
+from seedance_async.cli.patience import NETWORK, Patience
 from seedance_async.cli.prices import Bounds, Prices, ask_catalog, without_price
 from seedance_async.cli.terminal import tell
 from seedance_async.cli.watch import Watch
-from seedance_async.cli.words import counted
+from seedance_async.counting import counted
 from seedance_async.pacing import RetryPolicy
 from seedance_async.polling import FixedPolling
 from seedance_async.session import Session
@@ -42,8 +42,6 @@ _POLL: Final = 2.0
 """Seconds between two polls of a job, measured in a real job's time: lateness stays at a second."""
 _WAY: Final = 0.05
 """Seconds of virtual time to the simulator."""
-_NETWORK: Final = 900.0
-"""Seconds for which a lost network may stay lost before a live run stops submitting."""
 
 
 @attrs.frozen(kw_only=True)
@@ -144,9 +142,10 @@ class BenchRun:
             "polling": FixedPolling(order.poll_interval),
             "job_timeout": order.patience.job_timeout,
             "requests_per_second": order.requests_per_second,
+            "max_in_flight": max(order.plan.levels),  # the connections are made for so many
         }
         if order.simulator is None:
-            options["retry"] = RetryPolicy(connect_patience=_NETWORK)
+            options["retry"] = RetryPolicy(connect_patience=NETWORK)
             session = find_service().session(**options)
         elif order.virtual:
             tell("simulated in virtual time: nothing is sent, nothing is paid", style="cyan")

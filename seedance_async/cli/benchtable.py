@@ -21,7 +21,7 @@ from seedance_async.cli.batchsummary import NOT_LOOKED_AT, troubles
 from seedance_async.cli.benchrun import Order
 from seedance_async.cli.commandline import CommandLine
 from seedance_async.cli.terminal import console, tell
-from seedance_async.cli.words import counted
+from seedance_async.counting import counted
 from seedance_async.shell import quoted
 
 __all__ = ["bench_exit", "bench_json", "next_steps", "show", "unbegun_json"]

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, Final, cast
 
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderableType, RenderHook
@@ -66,18 +67,19 @@ class Block(RenderHook):
         self._thread.start()
 
     def stop(self) -> None:
-        """Take the block away; nothing happens if there is none."""
+        """Take the block away; nothing happens if there is none, or no terminal any more."""
         if self._thread is None:
             return
         self._over.set()
         self._thread.join()
         self._thread = None
         sys.stderr = self._stderr
-        try:
-            self._screen.print(Control())  # without the block, now that it is over
-        finally:
-            self._screen.pop_render_hook()
-            self._screen.show_cursor(True)
+        with suppress(OSError):
+            try:
+                self._screen.print(Control())  # without the block, now that it is over
+            finally:
+                self._screen.pop_render_hook()
+                self._screen.show_cursor(True)
 
     def _redraw(self) -> None:
         began, spent = time.monotonic(), time.thread_time()

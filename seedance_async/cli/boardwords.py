@@ -21,6 +21,7 @@ __all__ = [
     "Moment",
     "Speed",
     "change_in_words",
+    "ends",
     "flowing",
     "moment_lines",
     "over",
@@ -30,7 +31,7 @@ __all__ = [
 
 _WINDOW: Final = 60.0
 """Seconds whose rows the speed is reckoned from."""
-_ENDS: Final = (RowState.DOWNLOADED, RowState.FAILED, RowState.CANCELLED, RowState.LOST)
+_ENDS: Final = frozenset({RowState.DOWNLOADED, RowState.FAILED, RowState.CANCELLED, RowState.LOST})
 
 
 def change_in_words(change: RowChange) -> str:
@@ -58,11 +59,14 @@ def change_in_words(change: RowChange) -> str:
             return f"{state.value.replace('_', ' ')}{why}"
 
 
+def ends(*, download: bool) -> frozenset[RowState]:
+    """Return the states at which a run is done with a row."""
+    return _ENDS if download else _ENDS | {RowState.SUCCEEDED}
+
+
 def over(glance: Glance, *, download: bool) -> int:
     """Return how many rows are at an end that this run brings them to."""
-    counts = glance.counts
-    done = sum(counts[state] for state in _ENDS)
-    return done if download else done + counts[RowState.SUCCEEDED]
+    return sum(glance.counts[state] for state in ends(download=download))
 
 
 def total(glance: Glance) -> int:

@@ -20,7 +20,8 @@ from seedance_async.budget import known_sum, known_usd, shown, to_usd
 from seedance_async.cli.cleaning import one_line
 from seedance_async.cli.folder import next_command
 from seedance_async.cli.terminal import tell
-from seedance_async.cli.words import counted, usd
+from seedance_async.cli.words import usd
+from seedance_async.counting import counted
 from seedance_async.errors import LedgerError
 from seedance_async.models import find_model
 from seedance_async.report.remedies import can_be_named

@@ -48,6 +48,7 @@ class Errand:
         self._journal = journal
         self._file = journal.file
         self._progress = progress
+        self._voice = progress.voice
         self._path = path
         self._request = request
         self._view = JobView(durations, None if request is None else shape(request))
@@ -83,13 +84,7 @@ class Errand:
                 self._part()
                 return signals.code or Exit.INTERRUPTED
             work = asyncio.create_task(self._work(session))
-            while not work.done():
-                stage = asyncio.create_task(signals.stage())
-                await asyncio.wait({work, stage}, return_when=asyncio.FIRST_COMPLETED)
-                if stage.done():
-                    await self._interrupted(stage.result(), work)
-                else:
-                    stage.cancel()
+            await signals.follow(work, lambda stage: self._interrupted(stage, work))
         if work.cancelled():
             self._part()
         code = Exit.AGAIN if work.cancelled() else work.result()
@@ -103,7 +98,7 @@ class Errand:
         except SeedanceError as error:
             self._error(f"{error}{hint(error)}")
             if isinstance(error, SubmissionInDoubtError):
-                self._progress.line(self._file.way_out)
+                self._voice.line(self._file.way_out)
             return exit_code(error)
         return await self._download(session, video)
 
@@ -122,7 +117,7 @@ class Errand:
         self._view.over()
         if not isinstance(outcome, Succeeded):
             raise error_of(outcome)
-        self._progress.line(f"{words.describe(outcome)}: {outcome.video_url}", style="green")
+        self._voice.line(f"{words.describe(outcome)}: {outcome.video_url}", style="green")
         return outcome
 
     async def _accepted_job(self, session: Session) -> Job:
@@ -135,9 +130,9 @@ class Errand:
         self._view.accepted()
         self._progress.expect = self._view.words
         if self._file.path is None:
-            self._progress.line(f"accepted: job {job.request_id}")
+            self._voice.line(f"accepted: job {job.request_id}")
         elif self._file.record.request_id == job.request_id:
-            self._progress.line(f"accepted: job {job.request_id}, noted in {self._file.path}")
+            self._voice.line(f"accepted: job {job.request_id}, noted in {self._file.path}")
         else:
             self._error(
                 f"job {job.request_id} was accepted, but is NOT noted in {self._file.path}: copy "
@@ -146,7 +141,7 @@ class Errand:
         return job
 
     async def _outcome(self, job: Job) -> Outcome:
-        async for state in job.updates(queue_position=self._progress.live):
+        async for state in job.updates(queue_position=self._voice.live):
             if not isinstance(state, Outcome):
                 self._progress.change(words.describe(state))
         return await job.wait()
@@ -174,7 +169,7 @@ class Errand:
         return Exit.OK
 
     def _error(self, text: str) -> None:
-        self._progress.line(text, label="error", style="bold red")
+        self._voice.line(text, label="error", style="bold red")
 
     # --- interrupts ------------------------------------------------------------------------
 
@@ -214,12 +209,10 @@ class Errand:
         return await job.cancel() is CancelResult.CANCELLED
 
     def _say(self, text: str) -> None:
-        self._progress.interrupted(
-            self._stage, f"{text}.", self._standing(), again=self._file.command
-        )
+        self._voice.interrupted(self._stage, f"{text}.", self._standing(), again=self._file.command)
 
     def _part(self) -> None:
-        self._progress.interrupted(
+        self._voice.interrupted(
             self._stage, self._farewell(), self._standing(tracked=False), again=self._file.command
         )
 
@@ -262,9 +255,7 @@ class Errand:
                 f"left while a submission was under way: it is in doubt; `{self._file.command}` "
                 f"says what to do."
             )
-        return self._progress.last_words(
-            text, self._standing(tracked=False), again=self._file.command
-        )
+        return self._voice.last_words(text, self._standing(tracked=False), again=self._file.command)
 
 
 def _epoch(iso: str | None) -> float | None:

@@ -6,17 +6,15 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from types import FrameType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from seedance_async.cli.cleaning import clean
 from seedance_async.cli.dropped import raise_dropped
 from seedance_async.cli.takeover import SIGNALS, Takeover
 
 __all__ = ["Interrupts", "Unwelcome"]
-
-T = TypeVar("T")
 
 _LEAVES_AT_ONCE = 3
 _SHOW_CURSOR = b"\x1b[?25h\r\n"
@@ -73,30 +71,21 @@ class Interrupts(Takeover):
         return await self._stages.get()
 
     async def follow(
-        self,
-        work: Coroutine[Any, Any, T],
-        *,
-        first: Callable[[], object],
-        second: Callable[[], object],
-    ) -> T:
-        """Run `work` to its end and return what it returns.
+        self, work: asyncio.Task[Any], on_stage: Callable[[int], Awaitable[object]]
+    ) -> None:
+        """Wait until `work` is over, and tell of each signal until then.
 
         Args:
-            work: What ends sooner once it is told to.
-            first: Called at the first signal.
-            second: Called at the second.
+            work: Ends sooner once it is told to; its result is for the caller to take.
+            on_stage: Awaited with the number of each signal in the row: 1, then 2.
         """
-        task = asyncio.create_task(work)
-        while not task.done():
+        while not work.done():
             stage = asyncio.create_task(self.stage())
-            await asyncio.wait({task, stage}, return_when=asyncio.FIRST_COMPLETED)
-            if not stage.done():
-                stage.cancel()
-            elif stage.result() == 1:
-                first()
+            await asyncio.wait({work, stage}, return_when=asyncio.FIRST_COMPLETED)
+            if stage.done():
+                await on_stage(stage.result())
             else:
-                second()
-        return task.result()
+                stage.cancel()
 
     def _take(self, number: int, frame: FrameType | None) -> None:
         del frame

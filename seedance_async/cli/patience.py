@@ -1,7 +1,7 @@
 """How long a job is waited for, and how often it is asked after."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import attrs
 from cyclopts import Group, Parameter
@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from seedance_async.history import Lasted
     from seedance_async.polling import Polling
 
-__all__ = ["USUAL", "Patience"]
+__all__ = ["NETWORK", "USUAL", "Patience"]
+
+NETWORK: Final = 900.0
+"""Seconds for which a lost network may stay lost before a long run stops submitting."""
 
 _GROUP = Group("Waiting")
 

@@ -35,7 +35,8 @@ from seedance_async.cli.exits import CommandError, Exit
 from seedance_async.cli.folder import check_folder, check_origin, next_command
 from seedance_async.cli.reporting import QUIET, Reporting
 from seedance_async.cli.terminal import console, print_json, tell
-from seedance_async.cli.words import counted, known_amount
+from seedance_async.cli.words import known_amount
+from seedance_async.counting import counted
 
 __all__ = ["resolve"]
 

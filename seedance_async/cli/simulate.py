@@ -12,7 +12,8 @@ from seedance_async.cli.exits import CommandError, Exit
 from seedance_async.cli.interrupts import Interrupts
 from seedance_async.cli.reporting import QUIET, Reporting, check_positive
 from seedance_async.cli.terminal import print_json, tell
-from seedance_async.cli.words import counted, usd
+from seedance_async.cli.words import usd
+from seedance_async.counting import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -12,7 +12,7 @@ from seedance_async.batch.edges import RowState
 from seedance_async.cli.batchboard import Board
 from seedance_async.cli.batchview import View
 from seedance_async.cli.interrupts import Interrupts
-from seedance_async.cli.words import counted
+from seedance_async.counting import counted
 from seedance_async.shell import quoted
 
 __all__ = ["Watch"]
@@ -59,38 +59,44 @@ class Watch(Generic[R]):
         with self.board:
             ticking = asyncio.create_task(self._tick())
             try:
-                return await interrupts.follow(
-                    self.work.run(), first=self._stop, second=self._leave
-                )
+                work = asyncio.create_task(self.work.run())
+                await interrupts.follow(work, self._interrupted)
+                return work.result()
             finally:
                 ticking.cancel()
                 await asyncio.wait({ticking})
 
     async def _tick(self) -> None:
         """Let the board sum up now and then, where it is not redrawn."""
-        while not self.board.live and self.loop_is_real:
+        while not self.board.voice.live and self.loop_is_real:
             await asyncio.sleep(_TICK)
             self.board.tick()
+
+    async def _interrupted(self, stage: int) -> None:
+        if stage == 1:
+            self._stop()
+        else:
+            self._leave()
 
     def _stop(self) -> None:
         self.work.stop("interrupted; what runs is waited for")
         bill = "" if self.simulated else ", and may be billed whether or not anybody waits"
-        self.board.interrupted(
+        self.board.voice.interrupted(
             1,
             f"no more is submitted. What runs is waited for{bill}.",
             self.view.standing(),
-            then="Again: cancel what is still queued and leave the rest running.",
+            then="Again: cancel what is still queued and leave the rest running. It goes on with",
             again=self.again,
         )
 
     def _leave(self) -> None:
         self.work.leave()
-        self.board.interrupted(
+        self.board.voice.interrupted(
             2,
             "cancelling what is still queued and leaving the rest, as soon as the POSTs under way "
             "are answered. The ledger has it all.",
             self.view.standing(),
-            then="A third time: leave at once, those POSTs in doubt.",
+            then="A third time: leave at once, those POSTs in doubt. It goes on with",
             again=self.again,
         )
 
@@ -99,6 +105,9 @@ class Watch(Generic[R]):
         resolve = f"`seedance-async resolve {quoted(self.folder)}`"
         posts = counted(sending, "POST was under way and is", "POSTs were under way and are")
         doubt = f" {posts} in doubt: {resolve}." if sending and not self.simulated else ""
-        return self.board.last_words(
-            f"left at once, the ledger is intact.{doubt}", self.view.standing(), again=self.again
+        return self.board.voice.last_words(
+            f"left at once, the ledger is intact.{doubt}",
+            self.view.standing(),
+            then=f"`{self.again}` goes on",
+            again=self.again,
         )

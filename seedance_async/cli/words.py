@@ -22,7 +22,6 @@ from seedance_async.jobs import (
 
 __all__ = [
     "between",
-    "counted",
     "describe",
     "known_amount",
     "known_part",
@@ -75,17 +74,6 @@ def describe(state: State) -> str:
             return f"in doubt: {one_line(error.message)}"
         case _:
             assert_never(state)
-
-
-def counted(number: int, one: str, many: str = "") -> str:
-    """Return how many of what: 1 row, 1,234 rows.
-
-    Args:
-        number: How many.
-        one: What one is called; a verb may follow.
-        many: What all others are called; by default with an s.
-    """
-    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 
 def usd(amount: float) -> str:

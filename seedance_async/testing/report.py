@@ -9,6 +9,7 @@ from typing import Any, Final, get_args
 
 import attrs
 
+from seedance_async.counting import counted
 from seedance_async.simulator import Acceptance, Books, Simulator
 from seedance_async.simulator.books import RequestKind
 
@@ -63,7 +64,8 @@ def _summary(books: Books) -> str:
 
 
 def _job(books: Books, entry: Acceptance) -> str:
-    return f"{entry.request_id}, polled {books.polls(entry.request_id)} times: {entry.body}"
+    polls = counted(books.polls(entry.request_id), "time")
+    return f"{entry.request_id}, polled {polls}: {entry.body}"
 
 
 def _first(whole: tuple[object, ...], lines: Iterable[str]) -> Iterator[str]:

@@ -83,6 +83,7 @@ def test_a_bad_json_row_is_one_sentence_and_ends_nothing(data: str, says: list[s
 
 BAD_CELLS = [
     ("text,duration\na,5,6\n", ["line 2 must have 2 cells like the header, not 3: put cells with"]),
+    ("text\na,5\n", ["line 2 must have 1 cell like the header, not 2"]),
     ("text,duration\na\n", ["line 2 must have 2 cells like the header, not 1"]),
     ("text,duration\na,7s\n", ["line 2: duration must be one of 2, 3", "(given: '7s')"]),
     ("text,duration\na,13\n", ["line 2: duration must be one of 2, 3", "(given: 13)"]),

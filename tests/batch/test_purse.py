@@ -38,7 +38,9 @@ def test_a_dearer_video_raises_what_is_set_aside_for_all_others_of_its_shape(
 
 def test_the_first_bill_of_a_shape_is_the_estimate_of_those_that_had_none() -> None:
     """Also of a job of an earlier run; those of another shape stay unknown, and are counted."""
-    purse = Purse(Account(None, unestimated=1), None)
+    account = Account(None)
+    account.take_over(shape(fox(duration=5)), None)
+    purse = Purse(account, None)
     first, second, other = (purse.reserve(shape(fox(duration=n))) for n in (5, 5, 12))
     earlier = purse.adopt(shape(fox(duration=5)), None)
     assert isinstance(first, Reservation)
@@ -49,5 +51,6 @@ def test_the_first_bill_of_a_shape_is_the_estimate_of_those_that_had_none() -> N
     purse.settle(other, ended(None))
     assert purse.money == Money(settled=250_000, reserved=500_000, unpriced=1, unestimated=0)
     assert isinstance(second, Reservation)
-    assert earlier.estimated
-    assert second.estimated
+    for one, left in ((second, 250_000), (earlier, 0)):
+        purse.give_back(one)
+        assert purse.money == Money(settled=250_000, reserved=left, unpriced=1, unestimated=0)

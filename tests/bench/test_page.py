@@ -110,6 +110,16 @@ def test_what_is_not_known_of_the_money_is_no_amount(report: BenchmarkReport) ->
     assert "an unknown sum settled, $0.25 (2 of unknown cost) reserved by all runs" in told
 
 
+@pytest.mark.parametrize(
+    ("jobs", "repeats", "words"),
+    [(1, 1, "1 round of 1 job each"), (8, 3, "3 rounds of 8 jobs each")],
+)
+def test_its_numbers_agree_with_their_nouns(
+    jobs: int, repeats: int, words: str, report: BenchmarkReport
+) -> None:
+    assert f", {words};" in page(attrs.evolve(report, jobs=jobs, repeats=repeats))
+
+
 def test_a_gap_is_left_where_nothing_was_measured() -> None:
     drawn = line_plot(
         ["1", "2", "4"],

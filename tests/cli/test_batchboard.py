@@ -211,8 +211,8 @@ def test_elsewhere_a_line_for_each_step(capsys: pytest.CaptureFixture[str]) -> N
 def test_the_block_fits_any_width(width: int) -> None:
     """No line is wrapped, whatever a key is called, and no number is cut off."""
     board = Board(download=True)
-    board.live = True
-    board._console = Console(file=io.StringIO(), width=width, height=24, force_terminal=True)
+    board.voice.live = True
+    board.voice.console = Console(file=io.StringIO(), width=width, height=24, force_terminal=True)
     seen = glance(left=90_000, in_flight=50, downloaded=10_000, settled=123)
     board.bind(Seen(seen, 9_000_000, Prospect((38.0, 61.0), (190.0, 290.0))))
     for number in range(20):
@@ -230,7 +230,7 @@ def test_the_block_fits_any_width(width: int) -> None:
 def test_it_keeps_up_with_a_fast_batch() -> None:
     """200 steps a second cost a few per cent: the clock is read, with a wide margin."""
     board = Board(download=True)
-    board.live = True
+    board.voice.live = True
     board.bind(Seen(glance(left=1, in_flight=1)))
     began = time.perf_counter()
     for number in range(2000):
@@ -241,7 +241,7 @@ def test_it_keeps_up_with_a_fast_batch() -> None:
 def test_a_flood_of_trouble_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
     """Above a live block stay the first 50; results.jsonl has all."""
     board = Board(download=True)
-    board.live = True
+    board.voice.live = True
     board.bind(Seen())
     for number in range(200):
         board.change(change("failed", "no", key=f"fox-{number}"))
@@ -255,7 +255,7 @@ def test_what_a_person_leaves_is_no_trouble(capsys: pytest.CaptureFixture[str]) 
     stops: list[Stop | None] = [None, Stop(StopReason.INTERRUPTED, "interrupted")]
     for stop in stops:
         board = Board(download=True)
-        board.live = True
+        board.voice.live = True
         board.bind(Seen(glance(stop=stop)))
         board.change(change("timed_out", "too late"))
     assert len(capsys.readouterr().err.splitlines()) == 1
@@ -269,7 +269,7 @@ def test_elsewhere_the_numbers_come_now_and_then(
     board.bind(Seen(glance(left=9, in_flight=1), None, Prospect(None, (190.0, 290.0))))
     board.tick()
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr(board, "_began", board._began - 31.0)
+    monkeypatch.setattr(board.voice, "_began", board.voice._began - 31.0)
     board.tick()
     board.tick()
     (line,) = capsys.readouterr().err.splitlines()
@@ -285,10 +285,10 @@ def test_as_json_each_line_is_an_event(capsys: pytest.CaptureFixture[str]) -> No
     with board:
         board.change(change("submitting", key="fox\nhare"))
         board.on_event(RateLimited(at=0.0, retry_after=None, delay=7.0))
-        board.interrupted(1, "no more", standing_of(
+        board.voice.interrupted(1, "no more", standing_of(
             seen, waiting=9, to_come=None, budget=None), then="Again", again="go on"
         )  # fmt: skip
-    last = board.last_words("left", None, again="go on")
+    last = board.voice.last_words("left", None, again="go on")
     lines = capsys.readouterr().err.splitlines()
     events = [json.loads(line) for line in [*lines, last]]
     names = ["row", "message", "interrupted", "progress", "interrupted"]

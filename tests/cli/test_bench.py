@@ -9,6 +9,7 @@ import pytest
 
 from seedance_async.cli.app import run
 from seedance_async.errors import LedgerError
+from seedance_async.http import Limits
 
 from .folders import ids
 from .processes import Simulation, command, finish, start, until
@@ -33,6 +34,21 @@ def test_each_simulated_benchmark_without_a_folder_gets_a_new_one() -> None:
     for _ in range(2):
         assert run(("bench", "--levels", "1,2", "--jobs", "4")) == 0
     assert {path.name for path in Path().glob("benchmark-*")} == {"benchmark-1", "benchmark-2"}
+
+
+def test_its_session_has_the_connections_for_its_highest_level(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They are made when it is opened; no round adds any."""
+    asked: list[int] = []
+
+    def for_jobs(number: int) -> Limits:
+        asked.append(number)
+        return Limits()
+
+    monkeypatch.setattr(Limits, "for_jobs", for_jobs)
+    assert run(("bench", "--levels", "3,1", "--jobs", "6", "--speed", "1000")) == 0
+    assert asked == [3]
 
 
 def test_the_same_command_finds_the_same_in_virtual_time(

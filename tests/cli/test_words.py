@@ -20,7 +20,7 @@ from seedance_async.cli.benchtable import next_steps
 from seedance_async.cli.commandline import CommandLine
 from seedance_async.cli.doubts import Listing, say_what_next
 from seedance_async.cli.watch import Watch
-from seedance_async.cli.words import counted
+from seedance_async.counting import counted
 from seedance_async.models import ProFastTextToVideo, shape
 from tests.session.scene import fox
 

@@ -29,6 +29,7 @@ from seedance_async import (
     TransportError,
 )
 from seedance_async.bodies import Answer
+from seedance_async.events import GateChanged
 
 from .scene import RecordingJournal, Scene, fox, run
 
@@ -249,6 +250,23 @@ def test_three_doubts_in_a_row_stop_submitting_until_a_person_reopens() -> None:
                 await session.submit(fox(9))
             assert len(scene.wire.posts) == 3
             assert session.statistics().untracked == 3
+
+    run(main)
+
+
+@pytest.mark.parametrize(
+    ("most", "why"), [(1, "1 submission in doubt"), (2, "2 submissions in doubt in a row")]
+)
+def test_a_brake_of_another_number_of_doubts_says_which(most: int, why: str) -> None:
+    scene = Scene()
+    scene.wire.script = refuse_posts(Answer(502, {}, b"<html>Bad Gateway</html>"))
+
+    async def main() -> None:
+        async with scene.session(max_in_doubt=most) as session:
+            for number in range(most):
+                with pytest.raises(SubmissionInDoubtError):
+                    await session.submit(fox(number))
+        assert [event.reason for event in scene.told(GateChanged)] == [why]
 
     run(main)
 
