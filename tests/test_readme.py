@@ -70,6 +70,7 @@ async def _use(app: FastAPI) -> None:
             assert answer["state"] == "Succeeded"
 
 
+@pytest.mark.usefixtures("logging_ends")
 @pytest.mark.parametrize(("command", "shown"), CONSOLES, ids=[c for c, _ in CONSOLES])
 def test_a_command_prints_what_stands_below_it(
     command: str,

@@ -1,6 +1,5 @@
 """A clean place for commands: no token, no home of the developer's, a folder of their own."""
 
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,18 +11,17 @@ from .processes import Simulation, kill_leftovers, simulation
 
 
 @pytest.fixture(autouse=True)
-def clean_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def clean_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logging_ends: None
+) -> Iterator[None]:
     """Nothing of the developer's environment reaches a command, and no logging outlives it."""
     for name in (*TOKEN_VARIABLES, BASE_URL_VARIABLE, "RUNCOMFY_CONFIG_DIR", "XDG_CONFIG_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.chdir(tmp_path)
-    logger = logging.getLogger("seedance_async")
-    before = logger.level, logger.handlers, logger.propagate
     yield
     kill_leftovers()
-    logger.level, logger.handlers, logger.propagate = before
 
 
 @pytest.fixture

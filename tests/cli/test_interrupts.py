@@ -189,5 +189,7 @@ def test_three_times_leaves_though_nobody_reads_what_it_says() -> None:
         assert process.stderr is not None
         process.stderr.close()
         process.send_signal(signal.SIGINT)
+        assert process.stdout is not None
+        process.stdout.close()
         assert process.wait(DEADLINE) == 130
         assert job_file("fox.mp4.job.json")["state"] == "submitting"  # it waited for nothing
