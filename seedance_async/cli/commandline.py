@@ -43,7 +43,8 @@ class CommandLine:
 
     def simulated(self) -> CommandLine:
         """Return the command for a ledger of the simulator, which no other service goes on with."""
-        if self.arguments[0] != "batch" or "--simulate" in self.arguments:
+        given = {word.partition("=")[0] for word in _parted(self.arguments)[0]}
+        if self.arguments[0] != "batch" or "--simulate" in given:
             return self
         return self.with_flags("--simulate")
 
@@ -69,6 +70,7 @@ class CommandLine:
         waiting = iter(flags)
         for word in waiting:
             flag, is_joined, _ = word.partition("=")
+            flag = flag.replace("_", "-")  # either is taken
             if flag not in left_out or flag == keep:
                 kept.append(word)
             elif flag in _WITH_VALUE and not is_joined:

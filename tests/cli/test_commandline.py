@@ -19,6 +19,7 @@ from seedance_async.report.remedies import remedies
     [
         (("batch", "a.csv", "--retry=failed", "-o", "d"), "batch a.csv -o d"),
         (("batch", "a.csv", "--retry-downloads", "-o", "d"), "batch a.csv -o d"),
+        (("batch", "a.csv", "--retry_downloads", "-o", "d_e"), "batch a.csv -o d_e"),
         (("batch", "a.csv", "-o", "d", "--retry"), "batch a.csv -o d"),
         (("batch", "-", "-o", "d"), "batch - -o d < ROWS.jsonl"),
         (("batch", "it's.csv"), "batch 'it'\"'\"'s.csv'"),
@@ -54,6 +55,15 @@ def test_what_follows_two_dashes_is_no_flag() -> None:
     assert command.again("--only", "a") == "seedance-async batch --out d --only a -- --retry"
     simulated = "seedance-async batch --out d --retry lost --simulate -- --retry"
     assert command.simulated().same() == simulated
+
+
+@pytest.mark.parametrize("given", ["--simulate", "--simulate=true"])
+def test_a_flag_that_was_given_is_not_given_twice(given: str) -> None:
+    """The command line takes none twice; what follows two dashes is no flag."""
+    command = CommandLine(("batch", "a.csv", given))
+    assert command.simulated() == command
+    named = CommandLine(("batch", "--", "--simulate")).simulated()
+    assert named.same() == "seedance-async batch --simulate -- --simulate"
 
 
 def test_a_folder_named_like_a_flag_is_none() -> None:
