@@ -13,8 +13,8 @@ from seedance_async.batch.forecast import Forecast
 from seedance_async.batch.planning import Plan
 from seedance_async.batch.reading import LedgerReader
 from seedance_async.batch.selection import Selection
-from seedance_async.budget import Account, to_micro, to_usd
-from seedance_async.cli.words import seconds, usd
+from seedance_async.budget import Account, known_usd, to_micro, to_usd
+from seedance_async.cli.words import earlier_runs, seconds, usd
 from seedance_async.counting import counted
 
 __all__ = ["Outlook", "Stock", "offer", "outlook_json", "outlook_lines", "take_stock"]
@@ -169,14 +169,10 @@ def _rough_time(amount: float) -> str:
 
 def offer(outlook: Outlook) -> str:
     """Return what is asked before money is spent."""
-    forecast, account = outlook.forecast, outlook.account
+    forecast = outlook.forecast
     videos = counted(forecast.videos, "paid generation")
     lines = [f"This submits up to {videos} on {outlook.where}{_price(outlook)}."]
-    if account.settled or account.reserved:
-        lines.append(
-            f"Earlier runs of {outlook.folder}: {usd(to_usd(account.settled))} settled, "
-            f"{usd(to_usd(account.reserved))} reserved."
-        )
+    lines += earlier_runs(outlook.folder, outlook.account)
     if outlook.stock.lost_before:
         lines.append(
             f"{outlook.stock.lost_before:,} of them were accepted before and lost, so they may "
@@ -201,7 +197,7 @@ def outlook_json(outlook: Outlook) -> dict[str, Any]:
         "to_download": stock.download,
         "over": _over(stock),
         "in_doubt": stock.counts[RowState.IN_DOUBT],
-        "estimate_usd": to_usd(forecast.estimate),
+        "estimate_usd": known_usd(forecast.estimate, forecast.unpriced),
         "unpriced": forecast.unpriced,
         "unpriced_models": list(forecast.unpriced_models),
         "budget_usd": None if outlook.limit is None else to_usd(outlook.limit),

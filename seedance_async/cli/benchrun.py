@@ -29,6 +29,7 @@ from seedance_async.cli.patience import NETWORK, Patience
 from seedance_async.cli.prices import Bounds, Prices, ask_catalog, without_price
 from seedance_async.cli.terminal import tell
 from seedance_async.cli.watch import Watch
+from seedance_async.cli.words import earlier_runs
 from seedance_async.counting import counted
 from seedance_async.pacing import RetryPolicy
 from seedance_async.polling import FixedPolling
@@ -253,13 +254,7 @@ def _offer(order: Order, seen: Forecast, account: Account) -> str:
         f"This submits up to {number} on {order.base_url}: levels {levels}, {rounds}; estimate "
         f"{shown(seen.estimate)}, budget {budget}{enough}."
     )
-    lines = [what]
-    if account.settled or account.reserved:
-        lines.append(
-            f"Earlier runs of {order.folder}: {shown(account.settled)} settled, "
-            f"{shown(account.reserved)} reserved."
-        )
-    return "\n".join(lines)
+    return "\n".join([what, *earlier_runs(order.folder, account)])
 
 
 def invalid(order: Order, error: InvalidManifestError) -> CommandError:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from math import ceil, floor, inf
+from pathlib import Path
 from typing import Any, assert_never
 
-from seedance_async.budget import known_sum, shown
+from seedance_async.budget import Account, known_sum, shown
 from seedance_async.cli.cleaning import one_line
 from seedance_async.jobs import (
     Cancelled,
@@ -23,6 +24,7 @@ from seedance_async.jobs import (
 __all__ = [
     "between",
     "describe",
+    "earlier_runs",
     "known_amount",
     "known_part",
     "seconds",
@@ -100,6 +102,15 @@ def known_part(micro: int, unknown: int, what: str) -> str:
     if known_sum(micro, unknown) is None:
         return f"{unknown:,} of unknown cost {what}"
     return f"{shown(micro)} {what}" + (f" ({unknown:,} of unknown cost)" if unknown else "")
+
+
+def earlier_runs(folder: Path, account: Account) -> list[str]:
+    """Return the line that says what a folder's earlier runs cost; none if there is nothing."""
+    if not (account.settled or account.reserved or account.unpriced or account.unestimated):
+        return []
+    settled = known_part(account.settled, account.unpriced, "settled")
+    reserved = known_part(account.reserved, account.unestimated, "reserved")
+    return [f"Earlier runs of {folder}: {settled}, {reserved}."]
 
 
 def seconds(amount: float) -> str:

@@ -255,6 +255,9 @@ def test_a_dry_run_writes_nothing(said: pytest.CaptureFixture[str]) -> None:
     assert "3 to submit: no price is known" in err
     assert "rough time with 4 in flight: 30 s to 3 min" in err
     assert not RUN.exists()
+    assert batch("--dry-run", "--json") == 0
+    told = json.loads(said.readouterr().out)
+    assert (told["unpriced"], told["estimate_usd"]) == (3, None), "which is not 0"
     assert batch("--dry-run", "--price", "0.1", "--json", "--limit", "2") == 0
     told = json.loads(said.readouterr().out)
     assert (told["dry_run"], told["to_submit"], told["estimate_usd"]) == (True, 2, 1.0)

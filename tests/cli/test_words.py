@@ -20,6 +20,7 @@ from seedance_async.cli.benchtable import next_steps
 from seedance_async.cli.commandline import CommandLine
 from seedance_async.cli.doubts import Listing, say_what_next
 from seedance_async.cli.watch import Watch
+from seedance_async.cli.words import earlier_runs
 from seedance_async.counting import counted
 from seedance_async.models import ProFastTextToVideo, shape
 from tests.session.scene import fox
@@ -123,3 +124,22 @@ def test_doubts_and_what_stays_reserved_for_them(
     listing = Listing(doubts=doubts, simulated=False, recovered=0, submitting=0, held=None)
     say_what_next(Path("run"), listing)
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("account", "said"),
+    [
+        (Account(None), []),
+        (Account(None, 250_000, 0), ["$0.25 settled, $0.00 reserved"]),
+        (Account(None, unpriced=3), ["3 of unknown cost settled, $0.00 reserved"]),
+        (
+            Account(None, 250_000, 0, unpriced=1, unestimated=2),
+            ["$0.25 settled (1 of unknown cost), 2 of unknown cost reserved"],
+        ),
+    ],
+    ids=["nothing", "known", "unknown", "both"],
+)
+def test_who_is_asked_for_money_is_not_told_that_what_is_unknown_was_nothing(
+    account: Account, said: list[str]
+) -> None:
+    assert earlier_runs(Path("d"), account) == [f"Earlier runs of d: {each}." for each in said]
