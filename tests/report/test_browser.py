@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from seedance_async.cli.keyfile import named_keys
+from tests.batch.ledgers import opened, plan, submit, succeeded
 
 from .browsing import chromium, visit
-from .scenes import HOSTILE, troubled_night
+from .scenes import HOSTILE, page_of, troubled_night
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -422,3 +425,21 @@ _POOR_CONTRAST = """() => {
   }
   return [...poor];
 }"""
+
+
+@pytest.mark.parametrize(("cost", "shown"), [(None, "unknown"), (0.25, "$0.25"), (0.0, "$0.00")])
+def test_a_cost_that_nobody_told_is_not_shown_as_nothing(
+    browser: Browser, tmp_path: Path, cost: float | None, shown: str
+) -> None:
+    async def main() -> None:
+        async with await opened(tmp_path) as ledger:
+            await plan(ledger, "a")
+            await submit(ledger, "a")
+            await ledger.finished("a", succeeded("id-a", cost))
+        await page_of(tmp_path)
+
+    with ThreadPoolExecutor(1) as pool:  # the browser's own loop runs in this one
+        pool.submit(lambda: asyncio.run(main())).result()
+    with visit(browser, tmp_path / "report.html") as seen:
+        tiles = seen.page.locator(".tile").all_inner_texts()
+        assert [tile.split("\n")[1] for tile in tiles if tile.startswith("Settled")] == [shown]

@@ -10,7 +10,8 @@ const moneyTile = ({ settled, reserved, unpriced, unestimated, compared, compare
     unpriced > 0 ? `${number.format(unpriced)} without a cost from the service` : null,
     unestimated > 0 ? `${number.format(unestimated)} without an estimate` : null,
   ];
-  return tile(facts.simulated ? "Settled (simulated)" : "Settled", usd(settled), ...known);
+  const sum = settled === 0 && unpriced > 0 ? "unknown" : usd(settled);
+  return tile(facts.simulated ? "Settled (simulated)" : "Settled", sum, ...known);
 };
 
 /** How long a part of the jobs took, and of how many that is known. */
