@@ -54,3 +54,19 @@ def test_the_first_bill_of_a_shape_is_the_estimate_of_those_that_had_none() -> N
     for one, left in ((second, 250_000), (earlier, 0)):
         purse.give_back(one)
         assert purse.money == Money(settled=250_000, reserved=left, unpriced=1, unestimated=0)
+
+
+@pytest.mark.parametrize("estimate", [250_000, None], ids=["estimated", "no price known"])
+def test_a_job_that_is_come_back_to_after_a_dearer_bill_gives_back_no_more_than_was_set_aside(
+    estimate: int | None,
+) -> None:
+    """Jobs of an earlier run come in pages: the first may be over before the last is read."""
+    account = Account(None)
+    account.take_over(shape(fox()), estimate, number=2)
+    purse = Purse(account, None)
+    first = purse.adopt(shape(fox()), estimate)
+    purse.settle(first, ended(0.40))
+    second = purse.adopt(shape(fox()), estimate)
+    assert purse.money == Money(settled=400_000, reserved=400_000, unpriced=0, unestimated=0)
+    purse.settle(second, ended(0.40))
+    assert purse.money == Money(settled=800_000, reserved=0, unpriced=0, unestimated=0)

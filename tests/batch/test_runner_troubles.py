@@ -346,3 +346,24 @@ def test_a_moment_tells_for_how_many_jobs_no_price_is_known(tmp_path: Path) -> N
         assert report.money == Money(settled=750_000, reserved=0, unpriced=0, unestimated=0)
 
     run(main)
+
+
+def test_a_dearer_bill_raises_what_the_doubts_of_earlier_runs_set_aside(tmp_path: Path) -> None:
+    """The budget was passed: they stayed at the price that the first bill had refuted."""
+    night = Night(tmp_path)
+    budget = Budget(usd=1.0, price_per_video=0.01)
+
+    async def main() -> None:
+        night.wire.after = lambda method, _path, answer: (
+            TransportError("cut off", sent=True) if method == "POST" else answer
+        )
+        report = await night.run(foxes(12), budget=budget, session={"max_in_flight": 1})
+        assert report.counts[RowState.IN_DOUBT] == 3
+        assert report.money.reserved == 30_000
+        night.wire.after = lambda _method, _path, answer: answer
+        report = await night.run(foxes(12), budget=budget, session={"max_in_flight": 1})
+        assert report.stop is not None
+        assert report.stop.reason is StopReason.BUDGET
+        assert report.money == Money(250_000, 750_000, unpriced=0, unestimated=0)
+
+    run(main)
