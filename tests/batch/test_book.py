@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import sqlite3
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
@@ -201,10 +201,15 @@ def test_a_row_is_looked_up_once_on_its_way(tmp_path: Path) -> None:
     run(main)
 
 
-def test_the_schema_takes_each_state_that_a_change_may_write() -> None:
-    """The writer does not compare them with the schema's lists; the next opening does."""
-    db = sqlite3.connect(":memory:", isolation_level=None)
-    migrate(db, MIGRATIONS)
+@pytest.fixture
+def db() -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        migrate(connection, MIGRATIONS)
+        yield connection
+
+
+def test_the_schema_takes_each_state_that_a_change_may_write(db: sqlite3.Connection) -> None:
+    """Else an allowed change would be refused by the database, once it is too late."""
     db.execute("INSERT INTO row (key, digest, model_id, input) VALUES ('a', '', '', '')")
     db.execute("INSERT INTO attempt (row, n, state, submitted_at) VALUES (1, 1, 'planned', 0)")
     reached = {after for edges in EDGES.values() for ends in edges.values() for after in ends}
@@ -214,13 +219,10 @@ def test_the_schema_takes_each_state_that_a_change_may_write() -> None:
     for state in {after for ends in EDGES[Cause.RUN].values() for after in ends}:
         if state is not RowState.DOWNLOADED:  # of rows alone
             db.execute("UPDATE attempt SET state = ?", (state.value,))
-    db.close()
 
 
-def test_a_book_by_itself_writes_at_once(tmp_path: Path) -> None:
+def test_a_book_by_itself_writes_at_once(db: sqlite3.Connection) -> None:
     """So that an error comes out of the change that it is about."""
-    del tmp_path
-    db = sqlite3.connect(":memory:", isolation_level=None)
     db.execute("CREATE TABLE word (id INTEGER, text UNIQUE)")
     book = Book()
     book.write(db, "INSERT INTO word VALUES (?, ?)", (1, "a"))
@@ -229,5 +231,4 @@ def test_a_book_by_itself_writes_at_once(tmp_path: Path) -> None:
     book.move(db, 1, "UPDATE word SET text = ? WHERE id IN (SELECT value FROM json_each(?))", "b")
     assert db.execute("SELECT * FROM word").fetchall() == [(1, "b")]
     with pytest.raises(LedgerError, match="there is no row"):
-        migrate(db := sqlite3.connect(":memory:", isolation_level=None))
         book.find(db, "a")
