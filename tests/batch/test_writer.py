@@ -6,6 +6,7 @@ import asyncio
 import random
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
@@ -313,15 +314,19 @@ def test_of_200_writers_fifty_share_a_commit_and_none_waits_for_a_third(
             delays.extend(commits - asked[change.work] for change in batch)
             acknowledge(batch, commits)
 
+        class Came(deque[Any]):
+            def append(self, change: Any) -> None:
+                super().append(change)  # the writer's thread may have it before the next line
+                asked[change.work] = writer.commits
+
         writer._acknowledge = acknowledged  # type: ignore[method-assign]
+        writer._changes = Came()
 
         async def write(number: int) -> None:
             for time in range(3):
                 for _ in range(chance.randrange(turns)):
                     await asyncio.sleep(0)
-                work = word(f"{number}, {time}")
-                asked[work] = writer.commits
-                await writer.write(work)
+                await writer.write(word(f"{number}, {time}"))
 
         before = writer.commits
         await asyncio.gather(*(write(number) for number in range(200)))
@@ -329,4 +334,4 @@ def test_of_200_writers_fifty_share_a_commit_and_none_waits_for_a_third(
 
     on_writer(tmp_path / "db", main)
     assert len(delays) == 600
-    assert set(delays) <= {1, 2}
+    assert max(delays) <= 2
