@@ -117,18 +117,21 @@ class BatchView:
 
     def to_come(self) -> int | None:
         """Return the estimate of the rows that wait, in micro-dollars; None: no price is known."""
+        return self._estimate(self._lately())
+
+    def standing(self) -> Standing:
+        """Return how the run stands, for who interrupts it: rows and money of one moment."""
+        glance, to_come = self.glance(), self._estimate(self._at_present())
+        return standing_of(glance, waiting=glance.left, to_come=to_come, budget=self.limit)
+
+    def _estimate(self, under_way: UnderWay) -> int | None:
         prices = [
             (number, self._account.estimate(of_shape))
-            for of_shape, number in self._waiting(self._lately()).items()
+            for of_shape, number in self._waiting(under_way).items()
         ]
         if any(price is None for _, price in prices):
             return None
         return sum(number * (price or 0) for number, price in prices)
-
-    def standing(self) -> Standing:
-        """Return how the run stands, for who interrupts it."""
-        glance = self.glance()
-        return standing_of(glance, waiting=glance.left, to_come=self.to_come(), budget=self.limit)
 
     def _lately(self) -> UnderWay:
         if self._begun is None or self._clock() - self._begun[0] >= _NEW:
