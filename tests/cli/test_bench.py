@@ -58,6 +58,16 @@ def test_polls_come_at_one_interval_and_no_flag_says_otherwise(
     assert "learned" not in capsys.readouterr().out
 
 
+def test_other_commands_send_back_to_the_benchmark_of_a_folder(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """No batch could go on there: nobody has its manifest."""
+    assert run(("bench", "--levels", "1", "--jobs", "4", "--max-videos", "2", "--out", "b")) != 0
+    capsys.readouterr()
+    run(("results", "b"))
+    assert "the same bench command (`seedance-async bench ... --out b`)" in capsys.readouterr().err
+
+
 def test_other_conditions_in_the_same_folder_are_refused(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
