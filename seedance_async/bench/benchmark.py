@@ -30,8 +30,9 @@ from seedance_async.bench.files import (
 from seedance_async.bench.report import BenchmarkReport, report_of
 from seedance_async.bench.rounds import BenchmarkPlan, Round
 from seedance_async.bench.samples import Record, Sample, sample_of
-from seedance_async.budget import Budget
+from seedance_async.budget import Account, Budget
 from seedance_async.jobs import ErrorInfo
+from seedance_async.models import shape
 from seedance_async.session import Session
 from seedance_async.state import Statistics
 from seedance_async.supervisor import in_thread
@@ -84,6 +85,7 @@ class Benchmark:
         self._conditions = conditions or {}
         self._on_round = on_round
         self._on_change = on_change
+        self._account: Account | None = None
         self._batch: Batch | None = None
         self._stop: Stop | None = None
         self._denied: ErrorInfo | None = None
@@ -93,6 +95,10 @@ class Benchmark:
     def glance(self) -> Glance | None:
         """Return the numbers of the round at this moment; None between rounds."""
         return None if self._batch is None else self._batch.glance()
+
+    def estimate(self) -> int | None:
+        """Return what a job is likely to cost, in micro-dollars; None: not known, or not yet."""
+        return None if self._account is None else self._account.estimate(shape(self._plan.request))
 
     def under_way(self) -> UnderWay:
         """Return what the round has begun; may be called from any thread."""
@@ -183,11 +189,12 @@ class Benchmark:
         self, keys: tuple[str, ...], on_change: Callable[[RowChange], object]
     ) -> Batch:
         """Return a run that submits the rows with these keys."""
+        self._account = await account_of(self._ledger, self._budget)
         return Batch(
             self._ledger,
             self._session,
             self._out,
-            account=await account_of(self._ledger, self._budget),
+            account=self._account,
             wishes=Wishes(
                 selection=Selection(keys=keys), max_videos=self._max_videos, download=False
             ),

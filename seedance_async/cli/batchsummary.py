@@ -34,7 +34,7 @@ def summary_lines(
     report: BatchReport, folder: Path, *, took: str, page: Path | None = None
 ) -> list[str]:
     """Return how the rows stand, what it cost, and where everything is."""
-    total = sum(report.counts.values())
+    total = sum(report.counts.values()) + report.invalid
     states = [
         f"{number:,} {state.value.replace('_', ' ')}"
         for state, number in report.counts.items()

@@ -16,8 +16,6 @@ __all__ = ["BatchView", "View"]
 
 _FRESH: Final = 5.0
 """Seconds for which what is to be expected is not reckoned anew: it takes up to 30 ms."""
-_NEW: Final = 1.0
-"""Seconds for which what has begun is not asked anew: it takes a millisecond."""
 
 
 class View(Protocol):
@@ -90,7 +88,6 @@ class BatchView:
         self._all_pass = all_pass
         self._clock = clock
         self._seen: tuple[float, Prospect] | None = None
-        self._begun: tuple[float, UnderWay] | None = None
 
     def take(self, change: RowChange) -> None:
         """Learn from a step of a row."""
@@ -119,7 +116,7 @@ class BatchView:
         """Return the estimate of the rows that wait, in micro-dollars; None: no price is known."""
         prices = [
             (number, self._account.estimate(of_shape))
-            for of_shape, number in self._waiting(self._lately()).items()
+            for of_shape, number in self._waiting(self._under_way().begun).items()
         ]
         if any(price is None for _, price in prices):
             return None
@@ -130,23 +127,13 @@ class BatchView:
         glance = self.glance()
         return standing_of(glance, waiting=glance.left, to_come=self.to_come(), budget=self.limit)
 
-    def _lately(self) -> UnderWay:
-        if self._begun is None or self._clock() - self._begun[0] >= _NEW:
-            return self._at_present()
-        return self._begun[1]
-
-    def _at_present(self) -> UnderWay:
-        under_way = self._under_way()
-        self._begun = self._clock(), under_way
-        return under_way
-
     def _look(self) -> Prospect:
-        under_way = self._at_present()
+        under_way = self._under_way()
         stopped = self.glance().stop is not None
-        waiting = {} if stopped else self._waiting(under_way)
+        waiting = {} if stopped else self._waiting(under_way.begun)
         found = self.foresight.look(waiting, under_way.ages, self._at_once())
         return found if self._all_pass or stopped else Prospect(found.usual)
 
-    def _waiting(self, under_way: UnderWay) -> dict[Shape, int]:
-        left = {s: n - under_way.begun.get(s, 0) for s, n in self._shapes.items()}
+    def _waiting(self, begun: Mapping[Shape, int]) -> dict[Shape, int]:
+        left = {s: n - begun.get(s, 0) for s, n in self._shapes.items()}
         return {of_shape: number for of_shape, number in left.items() if number > 0}

@@ -9,8 +9,10 @@ import attrs
 from cyclopts import Group, Parameter
 
 from seedance_async.cli.benchflags import (
+    USUAL_ASKING,
     USUAL_SERVICE,
     USUAL_WORK,
+    Asking,
     SimulatedService,
     Work,
     free_folder,
@@ -18,7 +20,6 @@ from seedance_async.cli.benchflags import (
 from seedance_async.cli.connection import find_base_url
 from seedance_async.cli.exits import CommandError, Exit, exit_code
 from seedance_async.cli.interrupts import Interrupts, Unwelcome
-from seedance_async.cli.patience import USUAL, Patience
 from seedance_async.cli.prices import UNBOUNDED, Bounds
 from seedance_async.cli.reporting import QUIET, Reporting, check_positive
 from seedance_async.cli.spending import ask
@@ -74,7 +75,7 @@ def bench(
     service: Annotated[SimulatedService, Parameter(name="*")] = USUAL_SERVICE,
     consent: Annotated[Consent, Parameter(name="*")] = _SIMULATED,
     bounds: Annotated[Bounds, Parameter(name="*")] = UNBOUNDED,
-    patience: Annotated[Patience, Parameter(name="*")] = USUAL,
+    asking: Annotated[Asking, Parameter(name="*")] = USUAL_ASKING,
     requests_per_second: Annotated[
         float | None, Parameter(metavar="N", help="Bounds all requests: submissions and polls.")
     ] = None,
@@ -91,7 +92,7 @@ def bench(
     Ctrl-C stops as in `batch`; the same command goes on, and pays for nothing twice.
     """
     reporting.start()
-    patience.check()
+    asking.check()
     prices = bounds.check()
     if requests_per_second is not None:
         check_positive("--requests-per-second", requests_per_second)
@@ -116,7 +117,7 @@ def bench(
         service=service,
         bounds=bounds,
         prices=prices,
-        patience=patience,
+        asking=asking,
         requests_per_second=requests_per_second,
         command=command if out else command.with_flags("--out", unlike_a_flag(folder)),
     )

@@ -17,10 +17,19 @@ if TYPE_CHECKING:
     from seedance_async.bench.rounds import BenchmarkPlan
     from seedance_async.simulator import Simulator
 
-__all__ = ["USUAL_SERVICE", "USUAL_WORK", "SimulatedService", "Work", "free_folder"]
+__all__ = [
+    "USUAL_ASKING",
+    "USUAL_SERVICE",
+    "USUAL_WORK",
+    "Asking",
+    "SimulatedService",
+    "Work",
+    "free_folder",
+]
 
 _WORK = Group("Measuring")
 _SERVICE = Group("Simulator")
+_WAITING = Group("Waiting")
 
 
 @attrs.frozen(kw_only=True)
@@ -191,6 +200,43 @@ class SimulatedService:
 
 
 USUAL_SERVICE = SimulatedService()
+"""The default."""
+
+
+@attrs.frozen(kw_only=True)
+class Asking:
+    """How long a job is waited for, and how often it is polled: the same at every level."""
+
+    job_timeout: Annotated[
+        float,
+        Parameter(
+            group=_WAITING,
+            metavar="SECONDS",
+            show_default=True,
+            help="Seconds to wait; the job runs on then, and the same command comes back to it.",
+        ),
+    ] = 1800.0
+    poll_interval: Annotated[
+        float | None,
+        Parameter(
+            group=_WAITING,
+            metavar="SECONDS",
+            help="Seconds between two polls; else 2, divided by --speed, and at least 0.05.",
+        ),
+    ] = None
+
+    def check(self) -> None:
+        """Refuse times that cannot be.
+
+        Raises:
+            CommandError: One is not above zero.
+        """
+        check_positive("--job-timeout", self.job_timeout)
+        if self.poll_interval is not None:
+            check_positive("--poll-interval", self.poll_interval)
+
+
+USUAL_ASKING = Asking()
 """The default."""
 
 

@@ -19,13 +19,13 @@ from seedance_async.bench.report import BenchmarkReport
 from seedance_async.bench.rounds import BenchmarkPlan, Round
 from seedance_async.budget import Account, Budget, shown, to_micro
 from seedance_async.cli.batchboard import Board
-from seedance_async.cli.benchflags import SimulatedService
+from seedance_async.cli.benchflags import Asking, SimulatedService
 from seedance_async.cli.benchview import BenchView
 from seedance_async.cli.commandline import CommandLine
 from seedance_async.cli.connection import embed_simulator, find_service
 from seedance_async.cli.exits import CommandError, Exit
 from seedance_async.cli.interrupts import Interrupts
-from seedance_async.cli.patience import NETWORK, Patience
+from seedance_async.cli.patience import NETWORK
 from seedance_async.cli.prices import Bounds, Prices, ask_catalog, without_price
 from seedance_async.cli.terminal import tell
 from seedance_async.cli.watch import Watch
@@ -68,7 +68,7 @@ class Order:
     service: SimulatedService
     bounds: Bounds
     prices: Prices
-    patience: Patience
+    asking: Asking
     requests_per_second: float | None
     command: CommandLine
 
@@ -81,7 +81,7 @@ class Order:
     def poll_interval(self) -> float:
         """Seconds between two polls of a job."""
         speed = 1.0 if self.simulator is None else self.simulator.speed
-        return self.patience.poll_interval or max(0.05, _POLL / speed)
+        return self.asking.poll_interval or max(0.05, _POLL / speed)
 
     def conditions(self) -> dict[str, str]:
         """Return what the figures depend on beside the plan, in words."""
@@ -141,7 +141,7 @@ class BenchRun:
         order = self._order
         options: dict[str, Any] = {
             "polling": FixedPolling(order.poll_interval),
-            "job_timeout": order.patience.job_timeout,
+            "job_timeout": order.asking.job_timeout,
             "requests_per_second": order.requests_per_second,
             "max_in_flight": max(order.plan.levels),  # the connections are made for so many
         }

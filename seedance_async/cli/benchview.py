@@ -119,7 +119,9 @@ class BenchView:
 
     def to_come(self) -> int | None:
         """Return the estimate of the jobs that wait, in micro-dollars; None: no price is known."""
-        price = self._account.estimate(shape(self._plan.request))
+        price = self._benchmark.estimate()  # it learns from what jobs cost
+        if price is None:
+            price = self._account.estimate(shape(self._plan.request))
         return None if price is None else price * self.glance().left
 
     def standing(self) -> Standing:

@@ -48,5 +48,6 @@ def check_origin(folder: Path, origin: str, service: Service) -> None:
 
 
 def next_command(folder: Path) -> str:
-    """Return how to call the batch that goes on; its manifest is not known."""
-    return f"the same batch command (`seedance-async batch ... --out {quoted(folder)}`)"
+    """Return how to call the batch or benchmark that goes on; its other arguments are not known."""
+    name = "bench" if (folder / "conditions.json").exists() else "batch"
+    return f"the same {name} command (`seedance-async {name} ... --out {quoted(folder)}`)"

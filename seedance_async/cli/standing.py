@@ -56,6 +56,10 @@ class Standing:
     not_spent: int | None = None
     budget: int | None = None
 
+    def doubting(self, sending: int) -> Standing:
+        """Return the same with so many POSTs that were under way in doubt."""
+        return attrs.evolve(self, running=self.running - sending, in_doubt=self.in_doubt + sending)
+
 
 def standing_of(
     glance: Glance, *, waiting: int, to_come: int | None, budget: int | None, what: str = "rows"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 from contextlib import suppress
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from rich.console import Console
 from rich.text import Text
@@ -22,7 +24,30 @@ def is_live() -> bool:
 
 
 class _Console(Console):
-    """rich's console would leave the program when its reader has gone; what is paid must run on."""
+    """Prints one thread's words as a whole, and only then another's: a block moves with each.
+
+    rich's console would leave the program when its reader has gone; what is paid must run on.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._turn = threading.RLock()
+
+    def __enter__(self) -> Self:
+        self._turn.acquire()
+        super().__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            super().__exit__(kind, error, traceback)
+        finally:
+            self._turn.release()
 
     def on_broken_pipe(self) -> None:
         self.quiet = True

@@ -101,13 +101,13 @@ class Watch(Generic[R]):
         )
 
     def _last_words(self) -> str:
-        sending = self.view.glance().counts[RowState.SUBMITTING]
+        sending = 0 if self.simulated else self.view.glance().counts[RowState.SUBMITTING]
         resolve = f"`seedance-async resolve {quoted(self.folder)}`"
         posts = counted(sending, "POST was under way and is", "POSTs were under way and are")
-        doubt = f" {posts} in doubt: {resolve}." if sending and not self.simulated else ""
+        doubt = f" {posts} in doubt: {resolve}." if sending else ""
         return self.board.voice.last_words(
             f"left at once, the ledger is intact.{doubt}",
-            self.view.standing(),
+            self.view.standing().doubting(sending),
             then=f"`{self.again}` goes on",
             again=self.again,
         )

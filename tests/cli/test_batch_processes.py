@@ -119,7 +119,8 @@ def test_three_times_it_leaves_at_once() -> None:
         assert "the ledger is intact" in done.err
         assert "are in doubt: `seedance-async resolve run`" in done.err
         table = done.err[done.err.index("left at once") :]
-        assert "running     2  committed  $0.50" in table
+        assert "running     0  committed  $0.50" in table
+        assert "in doubt    2" in table
         assert "submitting" in states(RUN).values()
     assert run(["resolve", "run"]) == 76
 

@@ -114,7 +114,7 @@ def test_the_summary_says_where_all_is() -> None:
     """And what of the money is not certain."""
     ended = report(downloaded=2, failed=1, invalid=1, money=Money(250_000, 500_000, 1, 2))
     text = "\n".join(summary_lines(ended, DIR, took="3.0 s"))
-    assert "3 rows: 2 downloaded, 1 failed, 1 invalid" in text
+    assert "4 rows: 2 downloaded, 1 failed, 1 invalid" in text
     assert "$0.25 settled, $0.50 reserved (1 without a cost from the service, 2 without" in text
     assert all(str(DIR / name) in text for name in ("videos", "results.jsonl", "ledger.sqlite"))
 

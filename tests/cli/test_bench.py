@@ -63,6 +63,27 @@ def test_the_same_command_finds_the_same_in_virtual_time(
     assert reports[0] == reports[1]
 
 
+def test_polls_come_at_one_interval_and_no_flag_says_otherwise(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What is learned would differ from level to level."""
+    assert run((*QUICK, "--out", "b", "--poll-interval", "5", "--json")) == 0
+    assert json.loads(capsys.readouterr().out)["conditions"]["a poll every"] == "5 s"
+    assert run((*QUICK, "--no-history")) == 64
+    assert run(("bench", "--help")) == 0
+    assert "learned" not in capsys.readouterr().out
+
+
+def test_other_commands_send_back_to_the_benchmark_of_a_folder(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """No batch could go on there: nobody has its manifest."""
+    assert run(("bench", "--levels", "1", "--jobs", "4", "--max-videos", "2", "--out", "b")) != 0
+    capsys.readouterr()
+    run(("results", "b"))
+    assert "the same bench command (`seedance-async bench ... --out b`)" in capsys.readouterr().err
+
+
 def test_other_conditions_in_the_same_folder_are_refused(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -63,3 +63,29 @@ def test_a_resumed_round_has_no_more_to_wait_for_than_what_is_planned(tmp_path: 
         assert notes[4][0].startswith("under")  # two minutes: eight jobs of one, by fours
 
     run(main)
+
+
+def test_what_a_benchmark_still_costs_is_known_once_a_job_has_told_its_cost(tmp_path: Path) -> None:
+    """No price was given: what a job really cost is the price of those to come."""
+    plan = plan_benchmark((1,), jobs=4)
+    seen: list[int | None] = []
+
+    async def main() -> None:
+        night = Measured(tmp_path)
+        await night.measure((1,), jobs=4, max_videos=1)
+
+        def see(change: RowChange) -> None:
+            if change.outcome is not None:
+                seen.append(view.to_come())
+
+        async with (
+            night.session(polling=FixedPolling(1.0)) as session,
+            await Ledger.open(tmp_path, origin=session.base_url) as ledger,
+        ):
+            benchmark = Benchmark(ledger, session, plan, tmp_path, on_change=see)
+            view = BenchView(benchmark, plan, Account(None))
+            assert view.to_come() is None
+            await benchmark.run()
+
+    run(main)
+    assert seen == [2 * 100_000, 100_000, 0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+import threading
 import time
 
 import pytest
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from seedance_async.cli.block import Block, next_pause
+from seedance_async.cli.terminal import console
 
 UP = "\x1b[1A\x1b[2K"
 
@@ -43,6 +45,26 @@ def test_what_is_printed_goes_above_it() -> None:
     again = shown(block, console)
     assert again.startswith(f"\r\x1b[2K{UP}above")
     assert again.count(UP) == 1
+
+
+def test_two_threads_that_print_at_once_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes the block away that stands there when its own words come."""
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    screen = console()
+    other = threading.Thread(target=screen.print, args=("second",))
+
+    def draw() -> Text:
+        if other.ident is None:
+            other.start()
+            other.join(0.1)  # it comes through now, or waits for its turn
+        return Text("block")
+
+    screen.push_render_hook(Block(draw, screen, redraws=4))
+    screen.print("first")
+    other.join()
+    assert written(screen) == "first\nblock\r\x1b[2Ksecond\nblock"
 
 
 def test_lines_that_a_narrower_terminal_wraps_are_taken_away_too() -> None:

@@ -178,6 +178,21 @@ def test_a_job_that_ended_since_the_price_was_asked_is_not_counted_as_running_ag
     assert seen == [{FOX: {"b": 4.5}}]
 
 
+def test_the_rows_that_wait_and_their_money_are_of_one_moment() -> None:
+    """However lately it was asked what waits, what has begun since is not priced again."""
+    begun = {FOX: 6}
+    view = BatchView(
+        lambda: glance(left=10 - begun[FOX]), lambda: UnderWay(begun=dict(begun), ages={}),
+        lambda: 2, shapes={FOX: 10}, account=Account(Budget(price_per_second=0.05)),
+        clock=lambda: 1.0,
+    )  # fmt: skip
+    assert view.to_come() == 4 * 250_000
+    begun[FOX] = 7
+    assert view.to_come() == 3 * 250_000
+    standing = view.standing()
+    assert (standing.waiting, standing.not_spent) == (3, 3 * 250_000)
+
+
 def test_nothing_is_left_once_all_is_over() -> None:
     """What was reckoned a moment ago is not counted down then."""
     seen = [glance(left=4, in_flight=1)]

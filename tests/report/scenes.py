@@ -86,7 +86,8 @@ def _ends(line: int) -> Outcome:
         case 11:
             return cancelled(request_id)
         case 13:
-            return Lost(request_id=request_id, error=ErrorInfo("NotFoundError", "unknown id"))
+            unknown = f"unknown request id. [HTTP 404] for job {request_id}. Check the id."
+            return Lost(request_id=request_id, error=ErrorInfo("NotFoundError", unknown))
         case 14:
             return timed_out(request_id)
         case _:

@@ -368,6 +368,21 @@ def test_troubles_tell_their_error_and_the_command_that_resolves_them(
         assert codes[1].endswith("fox-15 --not-billed")
 
 
+def test_errors_that_differ_in_the_id_of_their_job_alone_are_one_kind(
+    browser: Browser, night: Path
+) -> None:
+    """So that the keys of all lost rows are saved together; the details tell the id."""
+    with visit(browser, night) as seen:
+        lost = seen.page.locator("#troubles details", has_text="unknown request id")
+        assert lost.locator("summary .count").all_inner_texts() == ["3"]
+        assert "for job ID. Check the id." in lost.locator("summary").inner_text()
+        lost.locator("summary").click()
+        assert lost.get_by_role("button", name="Save 3 keys").is_visible()
+        lost.locator("button.link").first.click()
+        told = seen.page.locator("#details").inner_text()
+        assert "for job 00000000-0000-4000-8000-000000000013." in told
+
+
 def test_videos_that_are_gone_are_told_and_not_asked_for(browser: Browser, night: Path) -> None:
     """Deleted before the page was written; no error in the console, and a way to get them back."""
     with visit(browser, night) as seen:

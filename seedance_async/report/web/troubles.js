@@ -5,10 +5,18 @@ const KINDS_AT_ONCE = 8;
 const RANGES_AT_ONCE = 12;
 const URGENT = ["in_doubt", "lost", "failed", "invalid", "cancelled", "timed_out", "succeeded"];
 
+/** Why a row is in trouble, in words that are the same for all jobs. */
+const reason = (row) => {
+  if (row.gone) return "the file is no longer there";
+  if (!row.error) return "no reason was given";
+  const said = errorText(row.error);
+  return row.request ? said.replaceAll(row.request, "ID") : said;
+};
+
 const troubleGroups = () => {
   const groups = new Map();
   for (const row of rows.filter(troubled)) {
-    const why = row.gone ? "the file is no longer there" : row.error ? errorText(row.error) : "no reason was given";
+    const why = reason(row);
     const name = `${row.state}\n${why}`;
     if (!groups.has(name)) groups.set(name, { state: row.state, why, rows: [] });
     groups.get(name).rows.push(row);
