@@ -65,6 +65,9 @@ class Entrance:
             self._fastest = min(self._fastest, now - entered)
             if now - self._since >= _WINDOW:
                 self._grow(now)
+        if not self._places.locked():  # nobody waits
+            self._places.release()
+            return
         self._freed += 1
         if self._freed == 1:
             self._loop.call_soon(self._let_in)
