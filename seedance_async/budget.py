@@ -25,6 +25,7 @@ __all__ = [
     "shown",
     "to_micro",
     "to_usd",
+    "usd",
 ]
 
 
@@ -78,10 +79,15 @@ def known_cost(usd: float | None) -> int | None:
     return micro if micro is None or micro <= _MOST // 1_000_000 else None
 
 
+def usd(amount: float) -> str:
+    """Return USD as text for people: $0.25, $0.0375."""
+    whole, _, fraction = f"{amount:.6f}".rstrip("0").partition(".")
+    return f"${whole}.{fraction.ljust(2, '0')}"
+
+
 def shown(micro: int) -> str:
-    """Return micro-dollars as text for people: $0.25, $0.0375."""
-    dollars = f"{to_usd(micro):.6f}"
-    return f"${dollars.rstrip('0') if dollars[-4:] != '0000' else dollars[:-4]}"
+    """Return micro-dollars as text for people."""
+    return usd(to_usd(micro))
 
 
 Price = float | Mapping[str, float] | None

@@ -15,7 +15,7 @@ from seedance_async.budget import Budget
 from seedance_async.catalog import CatalogModel, read_model_answer
 from seedance_async.credentials import Token
 from seedance_async.download import DownloadedFile, DownloadRules, download
-from seedance_async.events import Downloaded, Event, GateChanged
+from seedance_async.events import Downloaded, Event
 from seedance_async.handle import Job, report, success_of
 from seedance_async.jobs import State, Succeeded
 from seedance_async.journal import Journal, SilentJournal
@@ -388,17 +388,14 @@ class Session:
     def set_max_in_flight(self, limit: int) -> None:
         """Move the ceiling of generations in flight; what runs beyond it runs on.
 
-        The number of connections stays as the session was opened with: above 2,000 in flight,
-        polls are late unless the session was opened with the most that will be asked for.
+        There stay as many connections as at the opening: above 2,000 in flight polls may be late.
+
+        Raises:
+            ValueError: Not a whole number from 1.
+            SessionClosedError: The session is not open.
         """
-        state = self._lifetime.open_state()
-        if type(limit) is not int or limit < 1:
-            raise ValueError(f"max_in_flight must be a whole number from 1 (given: {limit!r})")
-        state.limit.set_ceiling(limit)
-        state.limit_changed("set_max_in_flight")
+        self._lifetime.open_state().set_max_in_flight(limit)
 
     def reopen(self) -> None:
         """Let submissions pass again after the account's trouble or the brake."""
-        state = self._lifetime.open_state()
-        state.gate.reopen()
-        state.emit(GateChanged(at=state.wall(), open=True, reason="reopen"))
+        self._lifetime.open_state().reopen()

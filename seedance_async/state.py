@@ -54,8 +54,12 @@ def _positive_or_zero(_owner: object, field: attrs.Attribute[float], value: floa
 
 
 def _count(_owner: object, field: attrs.Attribute[int], value: int) -> None:
+    _check_count(field.name, value)
+
+
+def _check_count(name: str, value: int) -> None:
     if type(value) is not int or value < 1:
-        raise ValueError(f"{field.name} must be a whole number from 1 (given: {value!r})")
+        raise ValueError(f"{name} must be a whole number from 1 (given: {value!r})")
 
 
 @attrs.frozen(kw_only=True)
@@ -287,6 +291,17 @@ class SessionState:
         """Tell that submitting goes on."""
         self.stir()
         self.emit(GateChanged(at=self.wall(), open=True, reason=reason))
+
+    def reopen(self) -> None:
+        """Let submissions pass again."""
+        self.gate.reopen()
+        self.emit(GateChanged(at=self.wall(), open=True, reason="reopen"))
+
+    def set_max_in_flight(self, limit: int) -> None:
+        """Move the ceiling of generations in flight."""
+        _check_count("max_in_flight", limit)
+        self.limit.set_ceiling(limit)
+        self.limit_changed("set_max_in_flight")
 
     def limit_changed(self, reason: str) -> None:
         """Tell the new working limit, and grant what it allows."""

@@ -83,8 +83,23 @@ def _check_not_lost(folder: Path, path: Path) -> None:
         )
 
 
-def copy_ledger(path: Path, into: Path) -> bool:
-    """Copy a ledger into a folder; see `Ledger.copy`."""
+async def copy_ledger(folder: Path, into: Path) -> bool:
+    """Copy a folder's ledger into another folder, for a dry run; False if there is none.
+
+    It only reads, so it works while a batch writes, and changes nothing in `folder`.
+    Cancelled, it first copies to the end.
+
+    Args:
+        folder: Where the ledger is.
+        into: Where the copy goes; made if need be, and a ledger in it is replaced.
+
+    Raises:
+        LedgerError: The ledger cannot be read, or the copy cannot be written.
+    """
+    return await in_thread(_copy, folder / "ledger.sqlite", into)
+
+
+def _copy(path: Path, into: Path) -> bool:
     if not path.exists():
         return False
     try:

@@ -10,12 +10,10 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import (
-    AsyncIterator,
     Awaitable,
     Callable,
     Collection,
     Coroutine,
-    Iterable,
     Sequence,
 )
 from functools import partial
@@ -23,17 +21,13 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
 
 from seedance_async.batch import changes
+from seedance_async.batch.draft import Draft
 from seedance_async.batch.edges import RowState
 from seedance_async.batch.entries import (
-    Conflict,
-    Derive,
     PlanSummary,
-    RowProblem,
-    Staged,
-    StagedRow,
 )
-from seedance_async.batch.folder import copy_ledger, missing_files, take_folder
-from seedance_async.batch.keys import KEY_VERSION, derived_key
+from seedance_async.batch.folder import missing_files, take_folder
+from seedance_async.batch.keys import KEY_VERSION
 from seedance_async.batch.lock import FolderLock
 from seedance_async.batch.queries import LAST_LINE
 from seedance_async.batch.reading import LedgerInfo, LedgerReader
@@ -65,8 +59,6 @@ Written: TypeAlias = Coroutine[Any, Any, None]
 SIMULATOR: Final = "simulator"
 """The origin of a batch on an embedded simulator."""
 
-_PAGE: Final = 1000
-
 
 class Ledger(LedgerReader):
     """A ledger open for writing, under the folder's lock; made by `open`.
@@ -76,6 +68,7 @@ class Ledger(LedgerReader):
     call first waits until its change is on disk or refused.
 
     Attributes:
+        draft: The manifest that is to become the plan.
         recovered: How many rows a dead runner had left under way.
         touched: Whether anything was changed since it was opened.
     """
@@ -90,6 +83,7 @@ class Ledger(LedgerReader):
         self._writer = writer
         self._clock = clock
         self._staging = Staging(path.parent, path)
+        self.draft = Draft(self._staging, self._in_thread)
         self._estimates: dict[str, int] = {}
 
     @property
@@ -149,22 +143,6 @@ class Ledger(LedgerReader):
             raise
         return reader
 
-    @staticmethod
-    async def copy(folder: Path, into: Path) -> bool:
-        """Copy a folder's ledger into another folder, for a dry run; False if there is none.
-
-        It only reads, so it works while a batch writes, and changes nothing in `folder`.
-        Cancelled, it first copies to the end.
-
-        Args:
-            folder: Where the ledger is.
-            into: Where the copy goes; made if need be, and a ledger in it is replaced.
-
-        Raises:
-            LedgerError: The ledger cannot be read, or the copy cannot be written.
-        """
-        return await in_thread(copy_ledger, folder / "ledger.sqlite", into)
-
     async def _prepare(self, origin: str | None, key_version: int) -> None:
         def prepare(connection: sqlite3.Connection) -> int:
             check_whole(connection, self.path)
@@ -205,55 +183,6 @@ class Ledger(LedgerReader):
         self._lock.release()
 
     # --- the plan -----------------------------------------------------------------------------
-
-    async def stage(
-        self,
-        rows: Iterable[StagedRow | RowProblem],
-        *,
-        derive: Derive = derived_key,
-        leave: Callable[[], object] = lambda: None,
-    ) -> Staged:
-        """Write a manifest's rows beside the ledger and find those that cannot be planned.
-
-        Cancelled, it stops at the next row; the ledger is as before.
-
-        Args:
-            rows: Valid rows, and what is wrong with the others. Consumed in a thread; what it
-                raises comes out, and the ledger is as before.
-            derive: Makes the keys of rows without one.
-            leave: Called at a cancellation: makes `rows` end that wait for somebody.
-
-        Raises:
-            LedgerError: The disk refuses, or two rows have the same line.
-        """
-        staging = self._staging
-        staging.stop.clear()
-
-        def stop() -> None:
-            staging.stop.set()
-            leave()
-
-        try:
-            return await self._in_thread(staging.fill, rows, derive, on_cancel=stop)
-        except BaseException:
-            await in_thread(staging.discard)
-            raise
-
-    async def conflicts(self) -> AsyncIterator[Conflict]:
-        """Stream the staged rows that cannot be planned, by line."""
-        after = -1
-        while page := await self._in_thread(self._staging.conflicts, after, _PAGE):
-            for conflict in page:
-                yield conflict
-            after = page[-1].line
-
-    async def problems(self) -> AsyncIterator[RowProblem]:
-        """Stream all that keeps staged lines out of the plan, conflicts included, by line."""
-        after = (-1, 0)
-        while page := await self._in_thread(self._staging.problems, after, _PAGE):
-            for number, problem in page:
-                yield problem
-                after = (problem.line, number)
 
     async def plan(self, *, manifest: str | None = None, skip_invalid: bool = False) -> PlanSummary:
         """Make the staged rows the plan, in one transaction.

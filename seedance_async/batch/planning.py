@@ -144,13 +144,13 @@ async def plan_manifest(
         digest = await _digest_of(reading.path)
         if digest is not None and _identity(digest, how) == planned:
             return await _unchanged(ledger, errors)
-    staged = await ledger.stage(reading, leave=reading.leave)
+    staged = await ledger.draft.stage(reading, leave=reading.leave)
     trouble = staged.problems + staged.conflicts
     rows = staged.rows - staged.conflicts
     if not trouble:
         await _remove(errors)
     else:
-        first = await _tell(ledger.problems(), errors)
+        first = await _tell(ledger.draft.problems(), errors)
         if not skip_invalid:
             raise InvalidManifestError(
                 first,

@@ -13,8 +13,8 @@ from seedance_async.batch.forecast import Forecast
 from seedance_async.batch.planning import Plan
 from seedance_async.batch.reading import LedgerReader
 from seedance_async.batch.selection import Selection
-from seedance_async.budget import Account, known_usd, to_micro, to_usd
-from seedance_async.cli.words import earlier_runs, seconds, usd
+from seedance_async.budget import Account, known_usd, shown, to_micro, to_usd
+from seedance_async.cli.words import earlier_runs, seconds
 from seedance_async.counting import counted
 
 __all__ = ["Outlook", "Stock", "offer", "outlook_json", "outlook_lines", "take_stock"]
@@ -139,12 +139,12 @@ def _price(outlook: Outlook) -> str:
     forecast = outlook.forecast
     parts = []
     if forecast.rows > forecast.unpriced:
-        parts.append(f"estimate {usd(to_usd(forecast.estimate))}")
+        parts.append(f"estimate {shown(forecast.estimate)}")
     if forecast.unpriced:
         which = "" if forecast.unpriced == forecast.rows else f" for {forecast.unpriced:,} of them"
         parts.append(f"no price is known{which}")
     if outlook.limit is not None:
-        parts.append(f"budget {usd(to_usd(outlook.limit))}")
+        parts.append(f"budget {shown(outlook.limit)}")
         if not forecast.affordable:
             parts.append("which does not suffice for all")
     if forecast.videos < forecast.rows:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from seedance_async.batch.edges import RowState
+from seedance_async.batch.folder import copy_ledger
 from seedance_async.batch.forecast import forecast
 from seedance_async.batch.ledger import SIMULATOR, Ledger
 from seedance_async.batch.planning import Plan, plan_manifest
@@ -132,7 +133,7 @@ class BatchRun:
         folder = order.folder
         if order.choice.dry_run:
             folder = Path(self._stack.enter_context(TemporaryDirectory()))
-            await Ledger.copy(order.folder, folder)
+            await copy_ledger(order.folder, folder)
         self._ledger = ledger = await self._stack.enter_async_context(
             await Ledger.open(folder, origin=order.origin)
         )
@@ -149,7 +150,7 @@ class BatchRun:
             return await self._look(ledger, plan)
         # A `no` to the question must leave the rows as they are, so a copy is asked.
         with TemporaryDirectory() as place:
-            await Ledger.copy(folder, Path(place))
+            await copy_ledger(folder, Path(place))
             async with await Ledger.open(Path(place), origin=None) as copy:
                 lost = await self._retry(copy)
                 outlook = await self._look(copy, plan)

@@ -10,6 +10,7 @@ from cyclopts import Group, Parameter
 
 from seedance_async.cli.exits import CommandError
 from seedance_async.cli.fields import Fields, given_fields
+from seedance_async.cli.patience import check_times
 from seedance_async.cli.reporting import check_positive
 from seedance_async.models import build_request, field_rules, find_model
 
@@ -231,9 +232,7 @@ class Asking:
         Raises:
             CommandError: One is not above zero.
         """
-        check_positive("--job-timeout", self.job_timeout)
-        if self.poll_interval is not None:
-            check_positive("--poll-interval", self.poll_interval)
+        check_times(self.job_timeout, self.poll_interval)
 
 
 USUAL_ASKING = Asking()

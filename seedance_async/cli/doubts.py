@@ -20,7 +20,6 @@ from seedance_async.budget import known_sum, known_usd, shown, to_usd
 from seedance_async.cli.cleaning import one_line
 from seedance_async.cli.folder import next_command
 from seedance_async.cli.terminal import tell
-from seedance_async.cli.words import usd
 from seedance_async.counting import counted
 from seedance_async.errors import LedgerError
 from seedance_async.models import find_model
@@ -105,7 +104,7 @@ def _model_name(doubt: Doubt) -> str:
 
 
 def _estimate(doubt: Doubt) -> str:
-    return "no estimate" if doubt.estimate is None else usd(to_usd(doubt.estimate))
+    return "no estimate" if doubt.estimate is None else shown(doubt.estimate)
 
 
 def _prompt(doubt: Doubt) -> str:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from seedance_async.history import Lasted
     from seedance_async.polling import Polling
 
-__all__ = ["NETWORK", "USUAL", "Patience"]
+__all__ = ["NETWORK", "USUAL", "Patience", "check_times"]
 
 NETWORK: Final = 900.0
 """Seconds for which a lost network may stay lost before a long run stops submitting."""
@@ -56,9 +56,7 @@ class Patience:
         Raises:
             CommandError: One is not above zero.
         """
-        check_positive("--job-timeout", self.job_timeout)
-        if self.poll_interval is not None:
-            check_positive("--poll-interval", self.poll_interval)
+        check_times(self.job_timeout, self.poll_interval)
 
     def durations(self, base_url: str | None) -> "Sequence[Lasted]":
         """Return how long jobs took in earlier runs, unless that is not to be used. Blocks."""
@@ -89,3 +87,14 @@ class Patience:
 
 USUAL = Patience()
 """The default of every command."""
+
+
+def check_times(job_timeout: float, poll_interval: float | None) -> None:
+    """Refuse times that cannot be.
+
+    Raises:
+        CommandError: One is not above zero.
+    """
+    check_positive("--job-timeout", job_timeout)
+    if poll_interval is not None:
+        check_positive("--poll-interval", poll_interval)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import attrs
 from cyclopts import Parameter
 
+from seedance_async.budget import usd
 from seedance_async.cli.exits import CommandError, Exit
 from seedance_async.cli.interrupts import Interrupts
 from seedance_async.cli.reporting import QUIET, Reporting, check_positive
 from seedance_async.cli.terminal import print_json, tell
-from seedance_async.cli.words import usd
 from seedance_async.counting import counted
 
 if TYPE_CHECKING:

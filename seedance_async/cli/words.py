@@ -6,7 +6,7 @@ from math import ceil, floor, inf
 from pathlib import Path
 from typing import Any, assert_never
 
-from seedance_async.budget import Account, known_sum, shown
+from seedance_async.budget import Account, known_sum, shown, usd
 from seedance_async.cli.cleaning import one_line
 from seedance_async.jobs import (
     Cancelled,
@@ -30,7 +30,6 @@ __all__ = [
     "seconds",
     "state_json",
     "state_name",
-    "usd",
 ]
 
 _NAMES: dict[type[State], str] = {
@@ -76,13 +75,6 @@ def describe(state: State) -> str:
             return f"in doubt: {one_line(error.message)}"
         case _:
             assert_never(state)
-
-
-def usd(amount: float) -> str:
-    """Return an amount of money; small ones keep their fractions of a cent."""
-    text = f"{amount:.6f}".rstrip("0")
-    whole, _, fraction = text.partition(".")
-    return f"${whole}.{fraction.ljust(2, '0')}"
 
 
 def known_amount(micro: int, unknown: int) -> str:

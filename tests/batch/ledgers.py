@@ -71,7 +71,7 @@ async def opened(folder: Path, origin: str | None = ORIGIN, **options: Any) -> L
 
 async def plan(ledger: Ledger, keys: str, **options: Any) -> PlanSummary:
     """Make a plan of one row for each letter."""
-    await ledger.stage(keyed(keys))
+    await ledger.draft.stage(keyed(keys))
     return await ledger.plan(**options)
 
 

@@ -12,6 +12,7 @@ from blockbuster import BlockingError, blockbuster_ctx
 from seedance_async import Journal, LedgerError, Outcome
 from seedance_async.batch.edges import RowState
 from seedance_async.batch.entries import Money
+from seedance_async.batch.folder import copy_ledger
 from seedance_async.batch.ledger import Ledger
 from tests.batch.ledgers import (
     ERROR,
@@ -282,9 +283,9 @@ def test_the_event_loop_never_waits_for_the_disk(tmp_path: Path) -> None:
                 watched.execute("SELECT 1")  # it does watch
             assert buster.functions
             async with await opened(tmp_path / "deep" / "out") as ledger:
-                await ledger.stage(keyed("abcde"))
-                assert [conflict async for conflict in ledger.conflicts()] == []
-                assert [problem async for problem in ledger.problems()] == []
+                await ledger.draft.stage(keyed("abcde"))
+                assert [conflict async for conflict in ledger.draft.conflicts()] == []
+                assert [problem async for problem in ledger.draft.problems()] == []
                 await ledger.plan()
                 await submit(ledger, "a")
                 await ledger.finished("a", succeeded("id-a"))
@@ -301,7 +302,7 @@ def test_the_event_loop_never_waits_for_the_disk(tmp_path: Path) -> None:
                 await ledger.dearest()
                 await ledger.shapes()
                 await ledger.name_is_taken("a")
-                await Ledger.copy(tmp_path / "deep" / "out", tmp_path / "copy")
+                await copy_ledger(tmp_path / "deep" / "out", tmp_path / "copy")
                 async with await Ledger.read(tmp_path / "deep" / "out") as reader:
                     await reader.next_planned(5)
         watched.close()

@@ -58,7 +58,7 @@ def plan_many(folder: Path) -> None:
 
     async def main() -> None:
         async with await opened(folder) as ledger:
-            await ledger.stage(rows())
+            await ledger.draft.stage(rows())
             await ledger.plan()
 
     run(main)

@@ -15,6 +15,7 @@ from seedance_async import LedgerError
 from seedance_async.batch import schema
 from seedance_async.batch.edges import RowState
 from seedance_async.batch.entries import Stations
+from seedance_async.batch.folder import copy_ledger
 from seedance_async.batch.ledger import SIMULATOR, Ledger
 from seedance_async.jobs import Timings
 from tests.batch.ledgers import (
@@ -263,17 +264,17 @@ def test_a_copy_has_all_that_was_committed_and_changes_nothing(tmp_path: Path) -
     """Also while a batch writes; what is done with the copy stays there."""
 
     async def main() -> None:
-        assert not await Ledger.copy(tmp_path / "none", tmp_path / "copy")
+        assert not await copy_ledger(tmp_path / "none", tmp_path / "copy")
         assert not (tmp_path / "copy").exists()
         async with await opened(tmp_path / "out") as ledger:
             await plan(ledger, "abc")
             await ledger.submitting("a", fox())
-            assert await Ledger.copy(tmp_path / "out", tmp_path / "copy")
+            assert await copy_ledger(tmp_path / "out", tmp_path / "copy")
             async with await opened(tmp_path / "copy") as copy:
                 assert copy.recovered == 1
                 await submit(copy, "b")
                 assert await states(ledger) == {"a": "submitting", "b": "planned", "c": "planned"}
-            assert await Ledger.copy(tmp_path / "out", tmp_path / "copy")
+            assert await copy_ledger(tmp_path / "out", tmp_path / "copy")
             async with await Ledger.read(tmp_path / "copy") as again:
                 assert await states(again) == await states(ledger)
 
@@ -296,7 +297,7 @@ def test_copying_leaves_the_log_of_a_killed_batch_alone(tmp_path: Path) -> None:
             logged = (tmp_path / name / "ledger.sqlite-wal").exists()
             assert logged == (name == "killed")
             before = contents(tmp_path / name)
-            assert await Ledger.copy(tmp_path / name, tmp_path / "copy")
+            assert await copy_ledger(tmp_path / name, tmp_path / "copy")
             after = contents(tmp_path / name)
             for found in (before, after):
                 found.pop("ledger.sqlite-shm", None)  # the index of the log in memory
@@ -315,9 +316,9 @@ def test_a_copy_that_cannot_be_made_says_why(tmp_path: Path) -> None:
 
     async def main() -> None:
         with pytest.raises(LedgerError, match="not a database"):
-            await Ledger.copy(tmp_path / "out", tmp_path / "copy")
+            await copy_ledger(tmp_path / "out", tmp_path / "copy")
         with pytest.raises(LedgerError, match=r"cannot make the folder .*/file/copy"):
-            await Ledger.copy(tmp_path / "out", tmp_path / "file" / "copy")
+            await copy_ledger(tmp_path / "out", tmp_path / "file" / "copy")
 
     run(main)
 

@@ -55,7 +55,7 @@ def test_many_keys_can_be_asked_for(tmp_path: Path) -> None:
     """More than SQLite takes variables."""
 
     async def main(ledger: Ledger) -> None:
-        await ledger.stage(staged(line, f"k{line}") for line in range(1, 40_001))
+        await ledger.draft.stage(staged(line, f"k{line}") for line in range(1, 40_001))
         await ledger.plan()
         keys = [f"k{line}" for line in range(1, 80_001)]
         assert len(await ledger.planned(keys)) == 40_000
@@ -69,7 +69,7 @@ def test_the_nth_row_has_a_line(tmp_path: Path) -> None:
     """Lines may have gaps, and rows that the manifest no longer has are not counted."""
 
     async def main(ledger: Ledger) -> None:
-        await ledger.stage([staged(3), staged(7), staged(20)])
+        await ledger.draft.stage([staged(3), staged(7), staged(20)])
         await ledger.plan()
         assert [await ledger.line_of(nth) for nth in (1, 2, 3, 4)] == [3, 7, 20, None]
         with pytest.raises(ValueError, match="rows count from 1, not 0"):
@@ -109,7 +109,7 @@ def test_what_waits_is_grouped_by_shape(tmp_path: Path) -> None:
     ]
 
     async def main(ledger: Ledger) -> None:
-        await ledger.stage(
+        await ledger.draft.stage(
             attrs.evolve(staged(line), model_id="m", input_json=text)
             for line, text in enumerate(inputs, 1)
         )
@@ -132,11 +132,11 @@ def test_a_name_belongs_to_the_row_that_was_planned_first(tmp_path: Path) -> Non
 
     async def main(ledger: Ledger) -> None:
         keys = ["Fox", "fox", "FOX", "owl", "OWL", "É", "é", "elk"]
-        await ledger.stage(staged(line, key) for line, key in enumerate(keys, 1))
+        await ledger.draft.stage(staged(line, key) for line, key in enumerate(keys, 1))
         await ledger.plan()
         taken = [key for key in keys if await ledger.name_is_taken(key)]
         assert taken == ["fox", "FOX", "OWL"]
-        await ledger.stage([staged(1, "ELK", 99), staged(2, "fox")])
+        await ledger.draft.stage([staged(1, "ELK", 99), staged(2, "fox")])
         await ledger.plan()
         assert await ledger.name_is_taken("ELK")
         assert await ledger.name_is_taken("fox")
@@ -200,7 +200,7 @@ def test_readers_see_it_too(tmp_path: Path) -> None:
 
     async def main(ledger: Ledger) -> None:
         problems = [RowProblem(line, "text", "must be given") for line in range(10, 2511)]
-        await ledger.stage([*keyed("abc"), *problems])
+        await ledger.draft.stage([*keyed("abc"), *problems])
         await ledger.plan(skip_invalid=True)
         for key in "ab":
             await submit(ledger, key)

@@ -21,6 +21,7 @@ import attrs
 import pytest
 
 from seedance_async import InvalidRequestError, LedgerError
+from seedance_async.batch.draft import Draft
 from seedance_async.batch.entries import PlannedRow
 from seedance_async.batch.ledger import Ledger
 from seedance_async.batch.manifest import ManifestError
@@ -112,7 +113,7 @@ def test_an_unchanged_file_is_not_read_again(
     async def main(ledger: Ledger) -> None:
         same = Plan(rows=3, added=0, kept=3, gone=0, skipped=0, unchanged=True)
         with monkeypatch.context() as patch:
-            patch.delattr(Ledger, "stage")
+            patch.delattr(Draft, "stage")
             assert await plan(ledger, path) == same
             assert await plan(ledger, path, model=FAST) == same
         for options in (

@@ -124,7 +124,7 @@ def test_results_follow_the_manifest_and_what_it_lost_comes_last(tmp_path: Path)
             staged(7, "a"),
             *(RowProblem(9, f"x{number}", "is no field of this model") for number in range(25)),
         ]
-        await ledger.stage(rows)
+        await ledger.draft.stage(rows)
         await ledger.plan(skip_invalid=True)
         await submit(ledger, "a")
         await ledger.finished("a", failed("id-a"))
@@ -173,12 +173,12 @@ def test_results_are_there_before_and_while_a_batch_runs(tmp_path: Path) -> None
 
     async def main(ledger: Ledger) -> None:
         assert await written(ledger, tmp_path) == []
-        await ledger.stage([staged(1), RowProblem(2, None, "is no JSON")])
+        await ledger.draft.stage([staged(1), RowProblem(2, None, "is no JSON")])
         await ledger.plan(skip_invalid=True)
         assert [result["state"] for result in await written(ledger, tmp_path)] == [
             *("planned", "invalid")
         ]
-        await ledger.stage(staged(line, f"k{line}") for line in range(1, 2502))
+        await ledger.draft.stage(staged(line, f"k{line}") for line in range(1, 2502))
         await ledger.plan()
         await ledger.submitting("k1", fox())
         async with await Ledger.read(tmp_path) as reader:

@@ -76,7 +76,7 @@ def test_derived_keys_count_equal_rows_and_moving_renames_nothing(tmp_path: Path
     """Two equal rows are two videos; inserting before them leaves their names."""
 
     async def main(ledger: Ledger) -> None:
-        await ledger.stage([staged(1, take=1), staged(3, take=2), staged(7, take=1)])
+        await ledger.draft.stage([staged(1, take=1), staged(3, take=2), staged(7, take=1)])
         await ledger.plan()
         digest = staged(1, take=1).digest
         assert await keys(ledger) == [
@@ -85,7 +85,7 @@ def test_derived_keys_count_equal_rows_and_moving_renames_nothing(tmp_path: Path
             derived_key(digest, 2),
         ]
         before = set(await keys(ledger))
-        await ledger.stage(
+        await ledger.draft.stage(
             [staged(1, take=9), staged(2, take=2), staged(3, take=1), staged(4, take=1)]
         )
         assert await ledger.plan() == PlanSummary(added=1, kept=3, gone=0)
@@ -108,8 +108,8 @@ def test_conflicts_name_both_lines_and_change_nothing(tmp_path: Path) -> None:
             staged(5, copied, take=6),
             staged(6, "x"),
         ]
-        assert await ledger.stage(rows) == Staged(rows=6, conflicts=4)
-        found = [conflict async for conflict in ledger.conflicts()]
+        assert await ledger.draft.stage(rows) == Staged(rows=6, conflicts=4)
+        found = [conflict async for conflict in ledger.draft.conflicts()]
         assert [(c.line, c.key, c.kind, c.first_line) for c in found] == [
             (1, "a", ConflictKind.CHANGED, None),
             (3, "x", ConflictKind.DUPLICATE, 2),
@@ -146,8 +146,8 @@ def test_problems_are_staged_with_the_rows_and_kept_where_they_are_skipped(tmp_p
         await plan(ledger, "ab")
         rows: list[StagedRow | RowProblem]
         rows = [staged(1, "x"), wrong[0], wrong[1], wrong[2], staged(7, "x"), wrong[3]]
-        assert await ledger.stage(rows) == Staged(rows=2, conflicts=1, problems=4)
-        assert [problem async for problem in ledger.problems()] == found
+        assert await ledger.draft.stage(rows) == Staged(rows=2, conflicts=1, problems=4)
+        assert [problem async for problem in ledger.draft.problems()] == found
         with pytest.raises(LedgerError, match="4 lines of the manifest cannot be planned, so "):
             await ledger.plan()
         assert [problem async for problem in ledger.invalid()] == []
@@ -156,17 +156,17 @@ def test_problems_are_staged_with_the_rows_and_kept_where_they_are_skipped(tmp_p
         assert done == PlanSummary(added=1, kept=0, gone=2, skipped=4)
         assert [problem async for problem in ledger.invalid()] == found
         assert await ledger.invalid_lines() == 4
-        await ledger.stage([staged(1, "x"), wrong[0]])
+        await ledger.draft.stage([staged(1, "x"), wrong[0]])
         with pytest.raises(LedgerError, match="1 line of the manifest cannot be planned"):
             await ledger.plan()
         await ledger.plan(skip_invalid=True)
         assert [problem async for problem in ledger.invalid()] == [wrong[0]]
-        await ledger.stage([staged(1, "x")])
-        assert [problem async for problem in ledger.problems()] == []
+        await ledger.draft.stage([staged(1, "x")])
+        assert [problem async for problem in ledger.draft.problems()] == []
         assert (await ledger.plan(skip_invalid=True)).skipped == 0
         assert await ledger.invalid_lines() == 0
         with pytest.raises(LedgerError, match="nothing is staged"):
-            [problem async for problem in ledger.problems()]
+            [problem async for problem in ledger.draft.problems()]
 
     on_ledger(tmp_path, main)
 
@@ -175,7 +175,9 @@ def test_a_line_with_a_problem_is_left_out_even_if_it_is_a_row_too(tmp_path: Pat
     """Whoever finds something wrong with a staged row need not take it back."""
 
     async def main(ledger: Ledger) -> None:
-        await ledger.stage([staged(1, "a"), staged(2, "b"), RowProblem(2, "image", "is too small")])
+        await ledger.draft.stage(
+            [staged(1, "a"), staged(2, "b"), RowProblem(2, "image", "is too small")]
+        )
         assert await ledger.plan(skip_invalid=True) == PlanSummary(1, 0, 0, 1)
         assert await keys(ledger) == ["a"]
 
@@ -194,7 +196,7 @@ def test_cancelled_staging_stops_at_the_next_row(tmp_path: Path) -> None:
     async def main() -> None:
         async with await opened(tmp_path) as ledger:
             await plan(ledger, "ab")
-            task = asyncio.create_task(ledger.stage(endless()))
+            task = asyncio.create_task(ledger.draft.stage(endless()))
             await asyncio.to_thread(begun.wait)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -244,7 +246,7 @@ def test_a_manifest_that_breaks_leaves_the_ledger_as_it_was(at: int, tmp_path: P
     async def main(ledger: Ledger) -> None:
         await plan(ledger, "ab")
         with pytest.raises(ValueError, match="line 501"):
-            await ledger.stage(broken())
+            await ledger.draft.stage(broken())
         assert await keys(ledger) == ["a", "b"]
         assert not list(tmp_path.glob("*staging*"))
         with pytest.raises(LedgerError, match="nothing is staged"):
@@ -252,7 +254,7 @@ def test_a_manifest_that_breaks_leaves_the_ledger_as_it_was(at: int, tmp_path: P
         await plan(ledger, "")
         assert await keys(ledger) == []
         with pytest.raises(LedgerError, match=r"UNIQUE constraint failed: staged\.line"):
-            await ledger.stage([staged(1), staged(1)])
+            await ledger.draft.stage([staged(1), staged(1)])
 
     on_ledger(tmp_path, main)
 
@@ -261,17 +263,17 @@ def test_many_pages_come_whole(tmp_path: Path) -> None:
     """Streams go on where a page ended: rows, conflicts, jobs."""
 
     async def main(ledger: Ledger) -> None:
-        await ledger.stage(staged(line, f"k{line}") for line in range(1, 2502))
+        await ledger.draft.stage(staged(line, f"k{line}") for line in range(1, 2502))
         await ledger.plan()
         assert len(await entries(ledger)) == 2501
         for line in range(1, 1101):
             await submit(ledger, f"k{line}")
         assert len([job async for job in ledger.open_jobs()]) == 1100
-        await ledger.stage(staged(line, "same") for line in range(1, 2502))
-        assert len([conflict async for conflict in ledger.conflicts()]) == 2500
+        await ledger.draft.stage(staged(line, "same") for line in range(1, 2502))
+        assert len([conflict async for conflict in ledger.draft.conflicts()]) == 2500
         many = [RowProblem(1 + n % 7, f"f{n}", "no") for n in range(2501)]
-        await ledger.stage(many)
-        found = [problem async for problem in ledger.problems()]
+        await ledger.draft.stage(many)
+        found = [problem async for problem in ledger.draft.problems()]
         assert found == sorted(many, key=lambda problem: problem.line)
         await ledger.plan(skip_invalid=True)
         assert [problem async for problem in ledger.invalid()] == found
@@ -292,7 +294,7 @@ async def main():
     async with await Ledger.open(Path(sys.argv[1]), origin="x") as ledger:
         begin = time.perf_counter()
         # one of ten with a capital letter, one of a hundred with a problem
-        await ledger.stage(
+        await ledger.draft.stage(
             staged(n, None if n % 2 else f"{'K' if n % 10 == 0 else 'k'}{n}", n // 4)
             if n % 100 else RowProblem(n, "duration", "must be 5 or 10", "7")
             for n in range(1, count)

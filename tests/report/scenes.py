@@ -132,7 +132,7 @@ async def make(
     """
     clock = _Clock()
     async with await Ledger.open(folder, origin=origin, clock=clock) as ledger:
-        await ledger.stage(_rows(number))
+        await ledger.draft.stage(_rows(number))
         await ledger.plan(skip_invalid=True)
         lines = {row.key or "": row.line for row in _rows(number) if isinstance(row, StagedRow)}
         await asyncio.gather(

@@ -21,6 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from seedance_async import LedgerError, Outcome
 from seedance_async.batch.edges import RowState
 from seedance_async.batch.entries import StagedRow
+from seedance_async.batch.folder import copy_ledger
 from seedance_async.batch.ledger import SIMULATOR, Ledger
 from seedance_async.batch.resolving import Decision, look_up, problems_of, settle
 from seedance_async.batch.results import write_results
@@ -125,7 +126,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def another_manifest(self, manifest: list[Line], skip: bool) -> None:
         """Longer, shorter, in another order, with changed requests and keys that come twice."""
         conflicts = self.twin.conflicts(manifest)
-        found = self.do(self.ledger.stage(_rows(manifest)))
+        found = self.do(self.ledger.draft.stage(_rows(manifest)))
         assert (found.rows, found.conflicts) == (len(manifest), len(conflicts))
         assert self.do(_lines_in_conflict(self.ledger)) == conflicts
         ok = self.twin.plan(manifest, skip=skip)
@@ -282,7 +283,7 @@ class LedgerMachine(RuleBasedStateMachine):
         """Who reads meanwhile, or reads a copy of it, reads the same; so do the results."""
         mine = self.do(entries(self.ledger))
         copy = self.home / "copy"
-        assert self.do(Ledger.copy(self.folder, copy))
+        assert self.do(copy_ledger(self.folder, copy))
         for folder in (self.folder, copy):
             reader = self.do(Ledger.read(folder))
             assert self.do(entries(reader)) == mine
@@ -367,7 +368,7 @@ def _rows(manifest: Iterable[Line]) -> Iterable[StagedRow]:
 
 
 async def _lines_in_conflict(ledger: Ledger) -> set[int]:
-    return {conflict.line async for conflict in ledger.conflicts()}
+    return {conflict.line async for conflict in ledger.draft.conflicts()}
 
 
 async def _keys(found: Any) -> set[str]:
