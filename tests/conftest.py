@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest_plugins = ["pytester", "seedance_async.testing", "tests.torture.summary"]
+pytest_plugins = ["pytester", "seedance_async.testing", "tests.reporting", "tests.torture.summary"]
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from blockbuster import BlockingError, blockbuster_ctx
+from blockbuster import BlockingError
 
 from seedance_async import Journal, LedgerError, Outcome
 from seedance_async.batch.edges import RowState
@@ -33,6 +33,7 @@ from tests.batch.ledgers import (
     timed_out,
 )
 from tests.session.scene import Scene, run
+from tests.watching import blocking_raises
 
 STRANGE = 'line\nbreak "quote" \u2028 \\ é 狐 🦊 \ud800 \x00'
 
@@ -278,10 +279,9 @@ def test_the_event_loop_never_waits_for_the_disk(tmp_path: Path) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         watched = sqlite3.connect(":memory:")
-        with blockbuster_ctx() as buster:
+        with blocking_raises():
             with pytest.raises(BlockingError, match="sqlite3"):
                 watched.execute("SELECT 1")  # it does watch
-            assert buster.functions
             async with await opened(tmp_path / "deep" / "out") as ledger:
                 await ledger.draft.stage(keyed("abcde"))
                 assert [conflict async for conflict in ledger.draft.conflicts()] == []

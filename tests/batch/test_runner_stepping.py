@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from blockbuster import blockbuster_ctx
 
 from seedance_async import Budget, FixedPolling
 from seedance_async.batch.ledger import Ledger
@@ -19,6 +18,7 @@ from seedance_async.batch.running import account_of
 from seedance_async.simulator import KNOWN_FAULTS
 from tests.batch.night import Night, foxes
 from tests.session.scene import SteppingLoop, run, run_stepping
+from tests.watching import blocking_raises
 
 ROWS = 4
 
@@ -33,7 +33,7 @@ def test_the_event_loop_never_waits_for_the_disk_in_a_whole_batch(tmp_path: Path
     night = Night(tmp_path / "second", faults=["drop-after-accept=0.2", "videos=0.3"])
 
     async def main() -> None:
-        with blockbuster_ctx():
+        with blocking_raises():
             report = await night.run(foxes(12), session={"max_in_doubt": 12})
         assert report.downloaded > 0
         assert report.stop is None
