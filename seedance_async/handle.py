@@ -27,6 +27,7 @@ from seedance_async.jobs import (
     TimedOut,
 )
 from seedance_async.progress import Progress
+from seedance_async.shell import wait_command
 
 __all__ = ["Job", "Tracking", "error_of", "report", "success_of"]
 
@@ -202,7 +203,7 @@ def error_of(outcome: Failed | Cancelled | TimedOut | Lost | InDoubt) -> Seedanc
         case TimedOut(request_id=request_id, model_id=model_id, reason=reason):
             return JobTimeoutError(
                 f"{job} is no longer tracked: {reason}. It is not over and may be billed; "
-                f"attach({request_id!r}) or `seedance-async wait {request_id}` comes back to it",
+                f"attach({request_id!r}) or `{wait_command(request_id)}` comes back to it",
                 request_id=request_id,
                 model_id=model_id,
             )

@@ -84,7 +84,7 @@ class Ledger(LedgerReader):
         self._clock = clock
         self._staging = Staging(path.parent, path)
         self.draft = Draft(self._staging, self._in_thread)
-        self._estimates: dict[str, int] = {}
+        self._estimates: dict[str, int | None] = {}
 
     @property
     def commits(self) -> tuple[int, int]:
@@ -213,8 +213,8 @@ class Ledger(LedgerReader):
 
     # --- the session's journal -----------------------------------------------------------------
 
-    def reserve(self, key: str, estimate: int) -> None:
-        """Set the micro-dollars that the row's next `submitting` writes down as set aside."""
+    def reserve(self, key: str, estimate: int | None) -> None:
+        """Set the micro-dollars that the row's next `submitting` writes down; None: not known."""
         self._estimates[key] = estimate
 
     def submitting(self, tag: str, request: Request) -> Written:
@@ -224,8 +224,9 @@ class Ledger(LedgerReader):
             LedgerError: The row is not planned, or the disk refuses: nothing may be sent.
         """
         del request  # the plan has it
-        now, estimate = self._clock(), self._estimates.pop(tag, None)
-        return self._tell(lambda db, book: changes.begin(db, book, tag, now, estimate))
+        now = self._clock()
+        reckoned = (self._estimates.pop(tag),) if tag in self._estimates else ()
+        return self._tell(lambda db, book: changes.begin(db, book, tag, now, *reckoned))
 
     def not_sent(self, tag: str, why: str) -> Written:
         """Write down that nothing was accepted: the row is planned again."""

@@ -201,8 +201,7 @@ class Rows:
             row.held_back, row.unaffordable = True, found
             return found.message
         row.reservation = found
-        if found.amount is not None:
-            self._ledger.reserve(key, found.amount)
+        self._ledger.reserve(key, found.amount)
         self._waiting.discard(key)
         self.changed.set()
         return None

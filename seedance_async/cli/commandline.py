@@ -15,6 +15,7 @@ GIVEN: Final[ContextVar[tuple[str, ...]]] = ContextVar("given")
 """The arguments of the command that runs, which need not be those of the process."""
 
 _NOT_AGAIN = ("--retry", "--retry-downloads", "--dry-run")
+_LEAVE = ("--yes", "-y")
 _CHOICE = ("--only", "--limit")
 _WITH_VALUE = ("--retry", *_CHOICE)
 
@@ -47,6 +48,12 @@ class CommandLine:
         if self.arguments[0] != "batch" or "--simulate" in given:
             return self
         return self.with_flags("--simulate")
+
+    def asking(self) -> CommandLine:
+        """Return the command without its leave to spend: for whoever copies it another day."""
+        flags, places = _parted(self.arguments)
+        kept = (word for word in flags if word.partition("=")[0] not in _LEAVE)
+        return attrs.evolve(self, arguments=(*kept, *places))
 
     def same(self) -> str:
         """Return the very command, for when nothing of it was done."""

@@ -21,7 +21,7 @@ from seedance_async.handle import Job, error_of
 from seedance_async.jobs import CancelResult, InQueue, Outcome, Output, Succeeded
 from seedance_async.models import Request, Shape, shape
 from seedance_async.session import Session
-from seedance_async.shell import quoted
+from seedance_async.shell import quoted, wait_command
 
 __all__ = ["Errand"]
 
@@ -136,7 +136,7 @@ class Errand:
         else:
             self._error(
                 f"job {job.request_id} was accepted, but is NOT noted in {self._file.path}: copy "
-                f"its id; `seedance-async wait {job.request_id} -o FILE` comes back to it"
+                f"its id; `{wait_command(job.request_id, '-o', 'FILE')}` comes back to it"
             )
         return job
 

@@ -14,7 +14,7 @@ import attrs
 
 from seedance_async.cli.exits import CommandError, Exit
 from seedance_async.errors import LedgerError
-from seedance_async.shell import quoted
+from seedance_async.shell import quoted, wait_command
 
 __all__ = [
     "SIMULATOR",
@@ -104,8 +104,9 @@ class JobFile:
     @property
     def command(self) -> str:
         """The command that comes back to this generation."""
-        target = self.record.request_id or "" if self.path is None else quoted(self.path)
-        return f"seedance-async wait {target}"
+        if self.path is None:
+            return wait_command(self.record.request_id or "")
+        return f"seedance-async wait {quoted(self.path)}"
 
     @property
     def way_out(self) -> str:

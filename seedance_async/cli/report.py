@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from seedance_async.cli.exits import CommandError, Exit
-from seedance_async.cli.folder import check_folder
+from seedance_async.cli.folder import check_folder, is_benchmark
 from seedance_async.cli.reporting import QUIET, Reporting
 from seedance_async.cli.terminal import print_json, tell
 from seedance_async.errors import SeedanceError
-from seedance_async.shell import unlike_a_flag
+from seedance_async.shell import quoted, unlike_a_flag
 
 if TYPE_CHECKING:
     from seedance_async.cli.commandline import CommandLine
@@ -46,6 +46,12 @@ def report(
     """
     reporting.start()
     check_folder(folder)
+    if is_benchmark(folder):
+        page = folder / "benchmark.html"
+        raise CommandError(
+            f"{folder} is a benchmark's, which has no videos: its page is {page}, and "
+            f"`seedance-async results {quoted(folder)}` lists its jobs"
+        )
     if out is not None and not out.absolute().parent.is_dir():
         raise CommandError(f"there is no folder {out.absolute().parent} for --out", Exit.UNWRITABLE)
     from seedance_async.cli.commandline import CommandLine
@@ -81,4 +87,4 @@ async def _write(folder: Path, command: CommandLine, to: Path | None) -> Path:
     async with await Ledger.read(folder) as reader:
         if reader.info.origin == SIMULATOR:
             command = command.simulated()
-        return await write_page(reader, folder, again=command.again, to=to)
+        return await write_page(reader, folder, again=command.asking().again, to=to)

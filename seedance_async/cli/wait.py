@@ -15,6 +15,7 @@ from seedance_async.cli.output import check_name, check_writable
 from seedance_async.cli.patience import USUAL, Patience
 from seedance_async.cli.reporting import QUIET, Reporting
 from seedance_async.cli.terminal import print_json, tell
+from seedance_async.shell import wait_command
 
 if TYPE_CHECKING:
     from seedance_async.jobs import Outcome
@@ -193,7 +194,7 @@ def _check_known(outcome: "Outcome") -> None:
         case TimedOut(request_id=request_id, model_id=model_id, reason=reason, last_seen=None):
             raise JobTimeoutError(
                 f"{request_id} is no longer tracked: {reason}; its state is unknown: no poll "
-                f"succeeded. Check the id; `seedance-async wait {request_id}` asks again",
+                f"succeeded. Check the id; `{wait_command(request_id)}` asks again",
                 request_id=request_id,
                 model_id=model_id,
             )

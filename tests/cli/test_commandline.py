@@ -11,7 +11,10 @@ import pytest
 from seedance_async.batch.edges import RowState
 from seedance_async.cli.app import run
 from seedance_async.cli.commandline import CommandLine
+from seedance_async.handle import error_of
+from seedance_async.jobs import TimedOut
 from seedance_async.report.remedies import remedies
+from seedance_async.shell import wait_command
 
 
 @pytest.mark.parametrize(
@@ -69,6 +72,20 @@ def test_a_flag_that_was_given_is_not_given_twice(given: str) -> None:
 def test_a_folder_named_like_a_flag_is_none() -> None:
     (found,) = remedies("a", RowState.IN_DOUBT, "-x y", command().again, simulated=True)
     assert found.command == "seedance-async resolve './-x y' --all --not-billed"
+
+
+def test_the_pages_command_asks_before_it_spends() -> None:
+    """Whoever copies it another day has not agreed to anything yet."""
+    agreed = CommandLine(
+        ("batch", "-y", "a.csv", "--yes", "--budget", "5", "--yes=true", "--", "-y")
+    )
+    assert agreed.asking().again() == "seedance-async batch a.csv --budget 5 -- -y"
+
+
+def test_an_id_that_looks_like_a_flag_is_none() -> None:
+    assert wait_command("a1", "-o", "F") == "seedance-async wait -o F a1"
+    assert wait_command("-a b", "-o", "F") == "seedance-async wait -o F -- '-a b'"
+    assert "`seedance-async wait -- -a`" in str(error_of(TimedOut(request_id="-a", reason="why")))
 
 
 def command() -> CommandLine:

@@ -97,6 +97,21 @@ def test_the_commands_of_a_simulated_batch_simulate(
     assert told == [f"seedance-async batch MANIFEST --out run{more} --retry failed"]
 
 
+def test_the_commands_of_a_batchs_page_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = []
+
+    async def write_page(_reader: object, folder: Path, *, again: Any, to: object) -> Path:
+        told.append(again("--retry", "failed"))
+        return folder
+
+    monkeypatch.setattr("seedance_async.report.write_page", write_page)
+    write()
+    assert batch("--yes") == 0
+    (command,) = told
+    assert "--retry failed" in command
+    assert "--yes" not in command
+
+
 def test_without_a_page_on_request(capsys: pytest.CaptureFixture[str]) -> None:
     """`--no-report`; the JSON says that there is none."""
     write()
