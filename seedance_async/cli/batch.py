@@ -24,6 +24,7 @@ from seedance_async.cli.interrupts import Interrupts, Unwelcome
 from seedance_async.cli.patience import USUAL, Patience
 from seedance_async.cli.prices import UNBOUNDED, Bounds
 from seedance_async.cli.reporting import QUIET, Reporting
+from seedance_async.cli.runner import open_runner
 from seedance_async.cli.spending import FREE, Spending, ask
 from seedance_async.cli.terminal import print_json, tell
 from seedance_async.cli.words import seconds
@@ -185,7 +186,7 @@ def _carry_out(order: "Order", *, yes: bool, as_json: bool) -> int:
     if order.base_url is None:
         tell("simulated: nothing is sent to the service, nothing is paid", style="cyan")
     quicken_switching()
-    with asyncio.Runner() as runner:
+    with open_runner() as runner:
         run = BatchRun(order, as_json=as_json)
         try:
             with ExitStack() as stack:

@@ -22,6 +22,7 @@ from seedance_async.cli.exits import CommandError, Exit, exit_code
 from seedance_async.cli.interrupts import Interrupts, Unwelcome
 from seedance_async.cli.prices import UNBOUNDED, Bounds
 from seedance_async.cli.reporting import QUIET, Reporting, check_positive
+from seedance_async.cli.runner import open_runner
 from seedance_async.cli.spending import ask
 from seedance_async.cli.terminal import print_json, tell
 from seedance_async.errors import SeedanceError
@@ -137,7 +138,7 @@ def _carry_out(order: "Order", *, yes: bool, as_json: bool) -> int:
     from seedance_async.simulator import VirtualTimeLoop
 
     quicken_switching()
-    with asyncio.Runner(loop_factory=VirtualTimeLoop if order.virtual else None) as runner:
+    with open_runner(loop_factory=VirtualTimeLoop if order.virtual else None) as runner:
         run = BenchRun(order, as_json=as_json)
         try:
             with ExitStack() as stack:

@@ -16,6 +16,7 @@ from seedance_async.cli.connection import Service, find_service
 from seedance_async.cli.exits import CommandError, Exit, exit_code, hint
 from seedance_async.cli.folder import check_folder, check_origin, has_ledger, next_command
 from seedance_async.cli.reporting import QUIET, Reporting
+from seedance_async.cli.runner import run_async
 from seedance_async.cli.terminal import print_json, tell
 from seedance_async.errors import (
     AuthenticationError,
@@ -69,7 +70,7 @@ def cancel(
         return _cancel_batch(folder, reporting)
     if not is_request_id(job):
         check_folder(folder)
-    result = asyncio.run(_cancel(job))
+    result = run_async(_cancel(job))
     if reporting.json:
         print_json({"request_id": job, "result": result.value})
     else:
@@ -176,7 +177,7 @@ class Summary:
 
 
 def _cancel_batch(folder: Path, reporting: Reporting) -> int:
-    summary = asyncio.run(_cancel_folder(folder))
+    summary = run_async(_cancel_folder(folder))
     if reporting.json:
         print_json(_as_json(folder, summary))
     else:

@@ -1,6 +1,5 @@
 """`doctor`: whether the way to the service is open; it never makes a paid call."""
 
-import asyncio
 import os
 import platform
 from importlib import metadata
@@ -14,6 +13,7 @@ from cyclopts import Parameter
 from seedance_async.cli.connection import Service
 from seedance_async.cli.exits import Exit, exit_code
 from seedance_async.cli.reporting import QUIET, Reporting
+from seedance_async.cli.runner import run_async
 from seedance_async.cli.terminal import console, print_json, tell
 from seedance_async.credentials import BASE_URL_VARIABLE, Token, find_token, resolve_base_url
 from seedance_async.errors import CredentialsError, SeedanceError
@@ -90,7 +90,7 @@ def _examine() -> list[Finding]:
         missing = "base URL" if base_url is None else "token"
         findings.append(Finding(name="service", says=f"not asked, for there is no {missing}"))
     else:
-        findings.append(asyncio.run(_ask(Service(base_url, token))))
+        findings.append(run_async(_ask(Service(base_url, token))))
     return findings
 
 

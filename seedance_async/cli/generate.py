@@ -1,6 +1,5 @@
 """`generate MODEL`: one video, from consent to file."""
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +14,7 @@ from seedance_async.cli.jobfile import SIMULATOR, JobFile
 from seedance_async.cli.output import claim_output
 from seedance_async.cli.patience import USUAL, Patience
 from seedance_async.cli.reporting import QUIET, Reporting
+from seedance_async.cli.runner import run_async
 from seedance_async.cli.spending import FREE, Spending, ask
 from seedance_async.cli.terminal import print_json, tell
 from seedance_async.models import Request, Shape, build_request
@@ -104,17 +104,17 @@ def generate(
         tell("simulated: nothing is sent to the service, nothing is paid", style="cyan")
         with Interrupts() as interrupts:
             told = Telling(reporting.json)
-            code = asyncio.run(_simulate(request, file, spending.speed, patience, interrupts, told))
+            code = run_async(_simulate(request, file, spending.speed, patience, interrupts, told))
     else:
         service = find_service()
         if check_images:
-            asyncio.run(_look_at_images(request))
+            run_async(_look_at_images(request))
         if not spending.yes:
             ask(_offer(request, service, out))
         with Interrupts() as interrupts:
             options = patience.session_options(base_url=service.base_url)
             told = Telling(reporting.json, patience.durations(service.base_url))
-            code = asyncio.run(_run(request, file, service, options, interrupts, told))
+            code = run_async(_run(request, file, service, options, interrupts, told))
     if reporting.json:
         print_json(file.report())
     elif file.record.state == "downloaded":

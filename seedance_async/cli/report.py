@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import webbrowser
 from pathlib import Path
@@ -13,6 +12,7 @@ from cyclopts import Parameter
 from seedance_async.cli.exits import CommandError, Exit
 from seedance_async.cli.folder import check_folder, is_benchmark
 from seedance_async.cli.reporting import QUIET, Reporting
+from seedance_async.cli.runner import run_async
 from seedance_async.cli.terminal import print_json, tell
 from seedance_async.errors import SeedanceError
 from seedance_async.shell import quoted, unlike_a_flag
@@ -57,7 +57,7 @@ def report(
     from seedance_async.cli.commandline import CommandLine
 
     command = CommandLine(("batch", "MANIFEST", "--out", unlike_a_flag(folder)))
-    page = asyncio.run(_write(folder, command, out))
+    page = run_async(_write(folder, command, out))
     if reporting.json:
         print_json({"report": str(page)})
     else:

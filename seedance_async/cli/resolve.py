@@ -1,6 +1,5 @@
 """`resolve`: settle a batch's rows in doubt."""
 
-import asyncio
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,6 +33,7 @@ from seedance_async.cli.doubts import (
 from seedance_async.cli.exits import CommandError, Exit
 from seedance_async.cli.folder import check_folder, check_origin, next_command
 from seedance_async.cli.reporting import QUIET, Reporting
+from seedance_async.cli.runner import run_async
 from seedance_async.cli.terminal import console, print_json, tell
 from seedance_async.cli.words import known_amount
 from seedance_async.counting import counted
@@ -131,7 +131,7 @@ def resolve(
         return _settle(folder, _read(findings.file), reporting)
     if keys:
         return _settle(folder, [Decision(key, findings.request_id) for key in keys], reporting)
-    listing = asyncio.run(look(folder))
+    listing = run_async(look(folder))
     if reporting.json:
         print_json(as_json(folder, listing))
     else:
@@ -151,7 +151,7 @@ def _read(path: Path) -> list[Decision]:
 
 
 def _settle_all(folder: Path, findings: Findings, reporting: Reporting) -> int:
-    listing = asyncio.run(look(folder, with_lock=True))
+    listing = run_async(look(folder, with_lock=True))
     if listing.doubts and not (findings.yes or listing.simulated):
         _ask(listing)
     return _settle(folder, [Decision(doubt.key) for doubt in listing.doubts], reporting)
@@ -183,7 +183,7 @@ def _ask(listing: Listing) -> None:
 
 
 def _settle(folder: Path, decisions: list[Decision], reporting: Reporting) -> int:
-    left = asyncio.run(_write(folder, decisions)) if decisions else 0
+    left = run_async(_write(folder, decisions)) if decisions else 0
     if reporting.json:
         settled = [
             {

@@ -1,6 +1,5 @@
 """`result`: how a job ended."""
 
-import asyncio
 from typing import Annotated, assert_never
 
 from cyclopts import Parameter
@@ -8,6 +7,7 @@ from cyclopts import Parameter
 from seedance_async.cli.connection import find_service
 from seedance_async.cli.exits import Exit
 from seedance_async.cli.reporting import QUIET, Reporting
+from seedance_async.cli.runner import run_async
 from seedance_async.cli.terminal import print_json, tell
 from seedance_async.cli.words import describe, state_json
 from seedance_async.jobs import (
@@ -33,7 +33,7 @@ def result(
 ) -> int:
     """Print a job's video URL if it is over; `wait` waits for it and downloads it. Reads only."""
     reporting.start()
-    state = asyncio.run(_fetch(request_id))
+    state = run_async(_fetch(request_id))
     if reporting.json:
         print_json(state_json(request_id, state))
     elif isinstance(state, Succeeded):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +11,7 @@ from seedance_async.budget import known_usd
 from seedance_async.cli.exits import Exit
 from seedance_async.cli.folder import check_folder, next_command
 from seedance_async.cli.reporting import QUIET, Reporting
+from seedance_async.cli.runner import run_async
 from seedance_async.cli.terminal import print_json, tell
 from seedance_async.cli.words import known_amount
 from seedance_async.shell import quoted
@@ -36,7 +36,7 @@ def results(
     """
     reporting.start()
     check_folder(folder)
-    written, money = asyncio.run(_write(folder))
+    written, money = run_async(_write(folder))
     counts = _counts(written)
     if reporting.json:
         print_json({"results": str(written.path), "counts": counts, "money": _money_json(money)})

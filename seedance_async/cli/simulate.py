@@ -1,6 +1,5 @@
 """`simulate`: the double of the service in a process of its own."""
 
-import asyncio
 import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +11,7 @@ from seedance_async.budget import usd
 from seedance_async.cli.exits import CommandError, Exit
 from seedance_async.cli.interrupts import Interrupts
 from seedance_async.cli.reporting import QUIET, Reporting, check_positive
+from seedance_async.cli.runner import run_async
 from seedance_async.cli.terminal import print_json, tell
 from seedance_async.counting import counted
 
@@ -100,7 +100,7 @@ def simulate(
     with _fault_log(behaviour.fault_log) as on_fault:
         simulator = _make(behaviour, on_fault)
         try:
-            asyncio.run(_serve(simulator, behaviour, reporting))
+            run_async(_serve(simulator, behaviour, reporting))
         except OSError as error:
             why = error.strerror or str(error)
             raise CommandError(

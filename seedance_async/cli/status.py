@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from seedance_async.cli.connection import find_service
 from seedance_async.cli.exits import Exit
 from seedance_async.cli.reporting import QUIET, Reporting
+from seedance_async.cli.runner import run_async
 from seedance_async.cli.terminal import print_json
 from seedance_async.cli.words import describe, state_json
 from seedance_async.jobs import InQueue, Lost, Outcome, State
@@ -26,7 +27,7 @@ def status(
 ) -> int:
     """Say what a job is doing, and at which place in the queue. Reads only."""
     reporting.start()
-    state = asyncio.run(_look(request_id))
+    state = run_async(_look(request_id))
     if reporting.json:
         print_json(state_json(request_id, state))
     else:

@@ -1,6 +1,5 @@
 """`wait`: come back to a job by its id or its job file."""
 
-import asyncio
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +13,7 @@ from seedance_async.cli.jobfile import JobFile, JobRecord, job_file_of, read_rec
 from seedance_async.cli.output import check_name, check_writable
 from seedance_async.cli.patience import USUAL, Patience
 from seedance_async.cli.reporting import QUIET, Reporting
+from seedance_async.cli.runner import run_async
 from seedance_async.cli.terminal import print_json, tell
 from seedance_async.shell import wait_command
 
@@ -56,7 +56,7 @@ def wait(
             check_writable(path, overwrite=overwrite)
         service = find_service()
         _check_origin(file, service)
-        code = asyncio.run(_follow(file, service, path, patience, as_json=reporting.json))
+        code = run_async(_follow(file, service, path, patience, as_json=reporting.json))
     _print(file, path, reporting)
     return code
 

@@ -1,0 +1,64 @@
+"""Runs a command's coroutines in an event loop that every signal wakes."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+
+__all__ = ["open_runner", "run_async"]
+
+T = TypeVar("T")
+
+
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end in a loop of its own, as `asyncio.run` does."""
+    with open_runner() as one:
+        return one.run(work)
+
+
+@contextmanager
+def open_runner(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> Iterator[asyncio.Runner]:
+    """Give an `asyncio.Runner` whose loop no signal leaves asleep.
+
+    Python runs a signal's handler between two steps of the main thread. One that comes after the
+    last step before a wait, where the thread may have to stand in line for the interpreter behind
+    a busy one, is seen when that wait is over, which may be never. With a file descriptor to
+    write to, the signal itself ends the wait. asyncio sets one up on Windows, and elsewhere only
+    for `add_signal_handler`.
+    """
+    with asyncio.Runner(loop_factory=loop_factory) as one:
+        if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+            yield one
+        else:
+            with _woken(one.get_loop()):
+                yield one
+
+
+@contextmanager
+def _woken(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    ears, mouth = socket.socketpair()
+    with ears, mouth:
+        ears.setblocking(False)
+        mouth.setblocking(False)
+        loop.add_reader(ears, _hear, ears)
+        before = signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(before)
+            loop.remove_reader(ears)
+
+
+def _hear(ears: socket.socket) -> None:
+    """Empty it: being woken is all, the handler has run by now."""
+    with suppress(BlockingIOError):
+        while ears.recv(1024):
+            pass
