@@ -52,7 +52,13 @@ _INT64: Final = (1 << 63) - 1
 
 
 def begin(
-    connection: sqlite3.Connection, book: Book, key: str, at: float, *reckoned: int | None
+    connection: sqlite3.Connection,
+    book: Book,
+    key: str,
+    at: float,
+    estimate: int | None,
+    *,
+    reckoned: bool,
 ) -> None:
     """Write that a POST is about to leave: a new attempt, or the one of which nothing was sent.
 
@@ -61,9 +67,9 @@ def begin(
         book: Gathers the statements.
         key: The row's.
         at: Wall-clock seconds.
-        reckoned: The attempt's estimate, if it was reckoned anew; without one it keeps its own.
+        estimate: Micro-dollars set aside; None: no price is known.
+        reckoned: Whether that was reckoned anew; if not, an attempt begun again keeps its own.
     """
-    estimate = reckoned[0] if reckoned else None
     row = book.find(connection, key)
     if not passes(key, row.state, RowState.SUBMITTING):
         raise LedgerError(
@@ -77,7 +83,7 @@ def begin(
         attempt, attempts = book.new_attempt(connection), attempts + 1
         book.write(connection, SQL["begin_attempt"], (attempt, row.id, attempts, at, estimate))
     else:
-        book.write(connection, SQL["begin_attempt_again"], (at, bool(reckoned), estimate, attempt))
+        book.write(connection, SQL["begin_attempt_again"], (at, reckoned, estimate, attempt))
     book.move(connection, row.id, SQL["begin_rows"])
     row.state, row.attempt, row.attempts = RowState.SUBMITTING, attempt, attempts
     book.changed(key, row)

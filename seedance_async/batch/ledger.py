@@ -224,9 +224,11 @@ class Ledger(LedgerReader):
             LedgerError: The row is not planned, or the disk refuses: nothing may be sent.
         """
         del request  # the plan has it
-        now = self._clock()
-        reckoned = (self._estimates.pop(tag),) if tag in self._estimates else ()
-        return self._tell(lambda db, book: changes.begin(db, book, tag, now, *reckoned))
+        now, reckoned = self._clock(), tag in self._estimates
+        estimate = self._estimates.pop(tag, None)
+        return self._tell(
+            lambda db, book: changes.begin(db, book, tag, now, estimate, reckoned=reckoned)
+        )
 
     def not_sent(self, tag: str, why: str) -> Written:
         """Write down that nothing was accepted: the row is planned again."""
