@@ -14,7 +14,7 @@ def quoted(path: Path | str) -> str:
 
 
 def wait_command(request_id: str, *flags: str) -> str:
-    """Return the `wait` for a job; an id is the service's, and may be any text.
+    """Return the `wait` for a job, whose id may begin with a dash.
 
     Args:
         request_id: The job's.

@@ -52,24 +52,9 @@ _INT64: Final = (1 << 63) - 1
 
 
 def begin(
-    connection: sqlite3.Connection,
-    book: Book,
-    key: str,
-    at: float,
-    estimate: int | None,
-    *,
-    reckoned: bool,
+    connection: sqlite3.Connection, book: Book, key: str, at: float, estimate: int | None
 ) -> None:
-    """Write that a POST is about to leave: a new attempt, or the one of which nothing was sent.
-
-    Args:
-        connection: The ledger's.
-        book: Gathers the statements.
-        key: The row's.
-        at: Wall-clock seconds.
-        estimate: Micro-dollars set aside; None: no price is known.
-        reckoned: Whether that was reckoned anew; if not, an attempt begun again keeps its own.
-    """
+    """Write that a POST is about to leave: a new attempt, or the one of which nothing was sent."""
     row = book.find(connection, key)
     if not passes(key, row.state, RowState.SUBMITTING):
         raise LedgerError(
@@ -83,7 +68,7 @@ def begin(
         attempt, attempts = book.new_attempt(connection), attempts + 1
         book.write(connection, SQL["begin_attempt"], (attempt, row.id, attempts, at, estimate))
     else:
-        book.write(connection, SQL["begin_attempt_again"], (at, reckoned, estimate, attempt))
+        book.write(connection, SQL["begin_attempt_again"], (at, estimate, attempt))
     book.move(connection, row.id, SQL["begin_rows"])
     row.state, row.attempt, row.attempts = RowState.SUBMITTING, attempt, attempts
     book.changed(key, row)

@@ -84,7 +84,7 @@ class Ledger(LedgerReader):
         self._clock = clock
         self._staging = Staging(path.parent, path)
         self.draft = Draft(self._staging, self._in_thread)
-        self._estimates: dict[str, int | None] = {}
+        self._estimates: dict[str, int] = {}
 
     @property
     def commits(self) -> tuple[int, int]:
@@ -213,8 +213,8 @@ class Ledger(LedgerReader):
 
     # --- the session's journal -----------------------------------------------------------------
 
-    def reserve(self, key: str, estimate: int | None) -> None:
-        """Set the micro-dollars that the row's next `submitting` writes down; None: not known."""
+    def reserve(self, key: str, estimate: int) -> None:
+        """Set the micro-dollars that the row's next `submitting` writes down as set aside."""
         self._estimates[key] = estimate
 
     def submitting(self, tag: str, request: Request) -> Written:
@@ -224,11 +224,8 @@ class Ledger(LedgerReader):
             LedgerError: The row is not planned, or the disk refuses: nothing may be sent.
         """
         del request  # the plan has it
-        now, reckoned = self._clock(), tag in self._estimates
-        estimate = self._estimates.pop(tag, None)
-        return self._tell(
-            lambda db, book: changes.begin(db, book, tag, now, estimate, reckoned=reckoned)
-        )
+        now, estimate = self._clock(), self._estimates.pop(tag, None)
+        return self._tell(lambda db, book: changes.begin(db, book, tag, now, estimate))
 
     def not_sent(self, tag: str, why: str) -> Written:
         """Write down that nothing was accepted: the row is planned again."""

@@ -25,7 +25,7 @@ INSERT INTO attempt (id, row, n, state, submitted_at, estimate) VALUES (?, ?, ?,
 
 -- name: begin_attempt_again
 UPDATE attempt
-SET state = 'submitting', submitted_at = ?, estimate = CASE WHEN ? THEN ? ELSE estimate END,
+SET state = 'submitting', submitted_at = ?, estimate = coalesce(?, estimate),
     error_kind = NULL, error_code = NULL, error_message = NULL
 WHERE id = ?
 

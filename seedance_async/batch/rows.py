@@ -201,7 +201,8 @@ class Rows:
             row.held_back, row.unaffordable = True, found
             return found.message
         row.reservation = found
-        self._ledger.reserve(key, found.amount)
+        if found.amount is not None:
+            self._ledger.reserve(key, found.amount)
         self._waiting.discard(key)
         self.changed.set()
         return None

@@ -20,6 +20,7 @@ from cyclopts import App, CycloptsError, Parameter
 from seedance_async.__about__ import __version__
 from seedance_async.cli.commandline import GIVEN
 from seedance_async.cli.exits import CommandError, Exit, exit_code, hint
+from seedance_async.cli.takeover import CAME
 from seedance_async.cli.terminal import help_console, tell
 from seedance_async.credentials import TOKEN_VARIABLES, CredentialsWarning, find_token
 from seedance_async.errors import SeedanceError
@@ -63,6 +64,7 @@ def make_app(chosen: str | None) -> App:
         version=__version__,
         help_format="plaintext",
         result_action="return_value",
+        suppress_keyboard_interrupt=False,
         default_parameter=Parameter(show_default=False),
     )
     for place, (name, text) in enumerate(COMMANDS.items()):
@@ -89,7 +91,8 @@ def run(arguments: Sequence[str], *, loaded: Callable[[], object] = lambda: None
 
 def _run(arguments: Sequence[str], loaded: Callable[[], object]) -> int:
     chosen = next((word for word in arguments if word in COMMANDS), None)
-    given = GIVEN.set(tuple(arguments))
+    signals: list[int] = []
+    given, came = GIVEN.set(tuple(arguments)), CAME.set(signals)
     try:
         _load(chosen)
         loaded()
@@ -103,21 +106,17 @@ def _run(arguments: Sequence[str], loaded: Callable[[], object]) -> int:
     except SeedanceError as error:
         return _fail(f"{error}{hint(error)}", exit_code(error))
     except KeyboardInterrupt:
-        return _fail("interrupted", Exit.INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever read stdout has gone; Python would complain again when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.OK if _asks_for_help(arguments) else Exit.UNWRITABLE
+        return _fail("interrupted", _interrupted(signals, Exit.INTERRUPTED))
     except ModuleNotFoundError:
         raise
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EBADF):
-            return _fail_by_bug(error)
-        return _fail(f"the output cannot be written: {error.strerror}", Exit.UNWRITABLE)
+        helped = isinstance(error, BrokenPipeError) and _asks_for_help(arguments)
+        return _end_unwritten(error, _interrupted(signals, Exit.OK if helped else Exit.UNWRITABLE))
     except Exception as error:  # noqa: BLE001  the last line of defence says how to report
         return _fail_by_bug(error)
     finally:
         GIVEN.reset(given)
+        CAME.reset(came)
     return code if isinstance(code, int) else Exit.OK
 
 
@@ -126,12 +125,29 @@ def _load(chosen: str | None) -> None:
         importlib.import_module(f"seedance_async.cli.{chosen}")
 
 
+def _interrupted(signals: Sequence[int], otherwise: int) -> int:
+    """Return the exit code of the first signal that was taken, if there was one."""
+    return 128 + signals[0] if signals else otherwise
+
+
+def _end_unwritten(error: OSError, code: int) -> int:
+    """Say why the output could not be written, where anybody is left to read it."""
+    if error.errno not in (errno.EPIPE, errno.EIO, errno.ENOSPC, errno.EBADF):
+        return _fail_by_bug(error)
+    if error.errno in (errno.EPIPE, errno.EIO):  # its reader has gone, or the terminal
+        # Python would complain again when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if error.errno == errno.EPIPE:
+        return code
+    return _fail(f"the output cannot be written: {error.strerror}", code)
+
+
 def _asks_for_help(arguments: Sequence[str]) -> bool:
     """Tell whether a reader that has seen enough, such as `head`, has seen what it wanted."""
     return not arguments or not _HELP_FLAGS.isdisjoint(arguments)
 
 
-def _fail(text: str, code: Exit) -> int:
+def _fail(text: str, code: int) -> int:
     tell(text, label="error", style="bold red")
     return code
 

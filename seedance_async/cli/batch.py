@@ -186,19 +186,17 @@ def _carry_out(order: "Order", *, yes: bool, as_json: bool) -> int:
     if order.base_url is None:
         tell("simulated: nothing is sent to the service, nothing is paid", style="cyan")
     quicken_switching()
-    with open_runner() as runner:
+    with open_runner() as runner, Unwelcome() as unwelcome:
         run = BatchRun(order, as_json=as_json)
         try:
             with ExitStack() as stack:
-                unwelcome = Unwelcome()
                 try:
-                    with unwelcome:
-                        outlook = runner.run(run.prepare())
-                        _show(outlook, order.choice.dry_run)
-                        if order.choice.dry_run:
-                            return _end_dry_run(outlook, as_json)
-                        if outlook.forecast.videos and order.base_url is not None and not yes:
-                            _ask(outlook)
+                    outlook = runner.run(run.prepare())
+                    _show(outlook, order.choice.dry_run)
+                    if order.choice.dry_run:
+                        return _end_dry_run(outlook, as_json)
+                    if outlook.forecast.videos and order.base_url is not None and not yes:
+                        _ask(outlook)
                     interrupts = stack.enter_context(Interrupts())
                 except KeyboardInterrupt:  # during the run, signals come to it in stages
                     return _end_early(order, unwelcome.code, as_json)

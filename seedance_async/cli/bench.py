@@ -138,16 +138,15 @@ def _carry_out(order: "Order", *, yes: bool, as_json: bool) -> int:
     from seedance_async.simulator import VirtualTimeLoop
 
     quicken_switching()
-    with open_runner(loop_factory=VirtualTimeLoop if order.virtual else None) as runner:
+    loop_factory = VirtualTimeLoop if order.virtual else None
+    with open_runner(loop_factory) as runner, Unwelcome() as unwelcome:
         run = BenchRun(order, as_json=as_json)
         try:
             with ExitStack() as stack:
-                unwelcome = Unwelcome()
                 try:
-                    with unwelcome:
-                        offer = runner.run(run.prepare())
-                        if offer is not None and not yes:
-                            ask(offer, free="leave --live out")
+                    offer = runner.run(run.prepare())
+                    if offer is not None and not yes:
+                        ask(offer, free="leave --live out")
                     interrupts = stack.enter_context(Interrupts())
                 except KeyboardInterrupt:  # during the run, signals come to it in stages
                     return _end_early(order, unwelcome.code, as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 from contextvars import ContextVar
@@ -16,6 +17,8 @@ GIVEN: Final[ContextVar[tuple[str, ...]]] = ContextVar("given")
 
 _NOT_AGAIN = ("--retry", "--retry-downloads", "--dry-run")
 _LEAVE = ("--yes", "-y")
+_JOINED = re.compile(r"-[vy]+")
+"""Short flags without values in one word."""
 _CHOICE = ("--only", "--limit")
 _WITH_VALUE = ("--retry", *_CHOICE)
 
@@ -52,7 +55,7 @@ class CommandLine:
     def asking(self) -> CommandLine:
         """Return the command without its leave to spend: for whoever copies it another day."""
         flags, places = _parted(self.arguments)
-        kept = (word for word in flags if word.partition("=")[0] not in _LEAVE)
+        kept = (word for word in map(_unagreed, flags) if word is not None)
         return attrs.evolve(self, arguments=(*kept, *places))
 
     def same(self) -> str:
@@ -89,6 +92,14 @@ def _parted(arguments: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...
     """Return what may hold flags, and the `--` with what follows it, which is no flag."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
     return arguments[:end], arguments[end:]
+
+
+def _unagreed(word: str) -> str | None:
+    """Return a word without the leave to spend, also out of flags that are joined, as in `-vy`."""
+    if word.partition("=")[0] in _LEAVE:
+        return None
+    rest = word.replace("y", "") if _JOINED.fullmatch(word) else word
+    return None if rest == "-" and rest != word else rest
 
 
 def _line(arguments: Sequence[str]) -> str:

@@ -21,7 +21,7 @@ from seedance_async.handle import Job, error_of
 from seedance_async.jobs import CancelResult, InQueue, Outcome, Output, Succeeded
 from seedance_async.models import Request, Shape, shape
 from seedance_async.session import Session
-from seedance_async.shell import quoted, wait_command
+from seedance_async.shell import wait_command
 
 __all__ = ["Errand"]
 
@@ -156,11 +156,10 @@ class Errand:
             assert self._downloaded is not None
             await self._journal.downloaded(self._downloaded.size, self._downloaded.sha256)
         except DownloadError as error:
-            target = "" if self._file.path else f" -o {quoted(self._path)}"
             self._error(
                 f"the video was generated, but not downloaded: {error}. It stands at "
-                f"{video.video_url}; `{self._file.command}{target}` downloads it without paying "
-                f"again"
+                f"{video.video_url}; `{self._file.command_for(self._path)}` downloads it "
+                f"without paying again"
             )
             return exit_code(error)
         except LedgerError as error:

@@ -12,7 +12,7 @@ from seedance_async.shell import quoted
 if TYPE_CHECKING:
     from seedance_async.cli.connection import Service
 
-__all__ = ["check_folder", "check_origin", "has_ledger", "is_benchmark", "next_command"]
+__all__ = ["check_folder", "check_origin", "has_ledger", "next_command"]
 
 
 def has_ledger(folder: Path) -> bool:
@@ -20,11 +20,6 @@ def has_ledger(folder: Path) -> bool:
     with suppress(OSError, ValueError):  # such as a name that is too long
         return (folder / "ledger.sqlite").is_file()
     return False
-
-
-def is_benchmark(folder: Path) -> bool:
-    """Tell whether a folder is a benchmark's, whose ledger is like a batch's."""
-    return (folder / "conditions.json").exists()
 
 
 def check_folder(folder: Path) -> None:
@@ -54,5 +49,5 @@ def check_origin(folder: Path, origin: str, service: Service) -> None:
 
 def next_command(folder: Path) -> str:
     """Return how to call the batch or benchmark that goes on; its other arguments are not known."""
-    name = "bench" if is_benchmark(folder) else "batch"
+    name = "bench" if (folder / "conditions.json").exists() else "batch"
     return f"the same {name} command (`seedance-async {name} ... --out {quoted(folder)}`)"

@@ -109,7 +109,8 @@ class Interrupts(Takeover):
 class Unwelcome(Takeover):
     """Ends work that costs nothing yet: SIGTERM and SIGHUP do what SIGINT does, inside the block.
 
-    So what was opened is closed, and what was half written is removed.
+    So what was opened is closed, and what was half written is removed. Later ones are waited out:
+    a terminal that closes sends more than one.
 
     Attributes:
         code: The exit code of the first signal; 130 if there was none but SIGINT.
@@ -118,9 +119,13 @@ class Unwelcome(Takeover):
     def __init__(self) -> None:
         super().__init__("SIGTERM", "SIGHUP")
         self.code = 128 + signal.SIGINT
+        self._ends = False
 
     def _take(self, number: int, frame: FrameType | None) -> None:
         del frame
+        if self._ends:
+            return
+        self._ends = True
         self.code = 128 + number
         if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts `command &`
             raise KeyboardInterrupt

@@ -104,9 +104,14 @@ class JobFile:
     @property
     def command(self) -> str:
         """The command that comes back to this generation."""
-        if self.path is None:
-            return wait_command(self.record.request_id or "")
-        return f"seedance-async wait {quoted(self.path)}"
+        return self.command_for(None)
+
+    def command_for(self, video: Path | None) -> str:
+        """Return the command that comes back to it, and downloads where no job file says where."""
+        if self.path is not None:
+            return f"seedance-async wait {quoted(self.path)}"
+        flags = () if video is None else ("-o", quoted(video))
+        return wait_command(self.record.request_id or "", *flags)
 
     @property
     def way_out(self) -> str:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from seedance_async.cli.exits import CommandError, Exit
-from seedance_async.cli.folder import check_folder, is_benchmark
+from seedance_async.cli.folder import check_folder
+from seedance_async.cli.interrupts import Unwelcome
 from seedance_async.cli.reporting import QUIET, Reporting
 from seedance_async.cli.runner import run_async
 from seedance_async.cli.terminal import print_json, tell
 from seedance_async.errors import SeedanceError
-from seedance_async.shell import quoted, unlike_a_flag
+from seedance_async.shell import unlike_a_flag
 
 if TYPE_CHECKING:
     from seedance_async.cli.commandline import CommandLine
@@ -46,18 +47,13 @@ def report(
     """
     reporting.start()
     check_folder(folder)
-    if is_benchmark(folder):
-        page = folder / "benchmark.html"
-        raise CommandError(
-            f"{folder} is a benchmark's, which has no videos: its page is {page}, and "
-            f"`seedance-async results {quoted(folder)}` lists its jobs"
-        )
     if out is not None and not out.absolute().parent.is_dir():
         raise CommandError(f"there is no folder {out.absolute().parent} for --out", Exit.UNWRITABLE)
     from seedance_async.cli.commandline import CommandLine
 
     command = CommandLine(("batch", "MANIFEST", "--out", unlike_a_flag(folder)))
-    page = run_async(_write(folder, command, out))
+    with Unwelcome():
+        page = run_async(_write(folder, command, out))
     if reporting.json:
         print_json({"report": str(page)})
     else:

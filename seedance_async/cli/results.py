@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from seedance_async.budget import known_usd
 from seedance_async.cli.exits import Exit
 from seedance_async.cli.folder import check_folder, next_command
+from seedance_async.cli.interrupts import Unwelcome
 from seedance_async.cli.reporting import QUIET, Reporting
 from seedance_async.cli.runner import run_async
 from seedance_async.cli.terminal import print_json, tell
@@ -36,7 +37,8 @@ def results(
     """
     reporting.start()
     check_folder(folder)
-    written, money = run_async(_write(folder))
+    with Unwelcome():
+        written, money = run_async(_write(folder))
     counts = _counts(written)
     if reporting.json:
         print_json({"results": str(written.path), "counts": counts, "money": _money_json(money)})

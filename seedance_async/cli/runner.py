@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import sys
@@ -33,7 +34,11 @@ def open_runner(
     a busy one, is seen when that wait is over, which may be never. With a file descriptor to
     write to, the signal itself ends the wait. asyncio sets one up on Windows, and elsewhere only
     for `add_signal_handler`.
+
+    Raises:
+        RuntimeError: It is called from a running event loop, as in a notebook.
     """
+    _refuse_a_running_loop()
     with asyncio.Runner(loop_factory=loop_factory) as one:
         if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
             yield one
@@ -42,23 +47,34 @@ def open_runner(
                 yield one
 
 
+def _refuse_a_running_loop() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RuntimeError("a command cannot be called from a running event loop")
+
+
 @contextmanager
 def _woken(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
     ears, mouth = socket.socketpair()
     with ears, mouth:
         ears.setblocking(False)
         mouth.setblocking(False)
-        loop.add_reader(ears, _hear, ears)
-        before = signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
+        before = signal.set_wakeup_fd(-1)
+        loop.add_reader(ears, _hear, ears, before)
         try:
+            signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
             yield
         finally:
-            signal.set_wakeup_fd(before)
+            signal.set_wakeup_fd(before, warn_on_full_buffer=False)
             loop.remove_reader(ears)
 
 
-def _hear(ears: socket.socket) -> None:
-    """Empty it: being woken is all, the handler has run by now."""
+def _hear(ears: socket.socket, before: int) -> None:
+    """Empty it, for being woken is all; whoever had a file descriptor before hears of it too."""
     with suppress(BlockingIOError):
-        while ears.recv(1024):
-            pass
+        while numbers := ears.recv(1024):
+            if before != -1:
+                with suppress(OSError):
+                    os.write(before, numbers)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import signal
+from contextvars import ContextVar
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
-__all__ = ["SIGNALS", "Takeover"]
+__all__ = ["CAME", "SIGNALS", "Takeover"]
 
 SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGHUP")
 """By name, for Windows has no SIGHUP."""
+
+
+CAME: Final[ContextVar[list[int]]] = ContextVar("came")
+"""The signals that were taken from the command that runs, in their order."""
 
 
 class Takeover:
@@ -27,7 +32,7 @@ class Takeover:
         for name in self._names:
             number = getattr(signal.Signals, name, None)
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-                self._before[number] = signal.signal(number, self._take)
+                self._before[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(
@@ -42,6 +47,10 @@ class Takeover:
         """Let the former handlers have the signals again; may be repeated."""
         while self._before:
             signal.signal(*self._before.popitem())
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        CAME.get([]).append(number)
+        self._take(number, frame)
 
     def _take(self, number: int, frame: FrameType | None) -> None:
         raise NotImplementedError

@@ -127,10 +127,6 @@ def test_a_refusal_for_now_uses_the_same_attempt(tmp_path: Path) -> None:
             await ledger.not_sent("a", STRANGE)
             await ledger.not_sent("a", "told again")
             assert (await ledger.money()).reserved == 0
-        ledger.reserve("a", None)  # a later run, to which nobody named a price
-        await ledger.submitting("a", fox())
-        assert await ledger.money() == Money(0, 0, 0, unestimated=1)
-        await ledger.not_sent("a", STRANGE)
         entry = (await entries(ledger))["a"]
         assert (entry.state, entry.attempts) == (RowState.PLANNED, 0)
         assert [row.key for row in await ledger.next_planned(9)] == ["a", "b", "c"]

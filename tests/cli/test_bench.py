@@ -82,11 +82,6 @@ def test_other_commands_send_back_to_the_benchmark_of_a_folder(
     capsys.readouterr()
     run(("results", "b"))
     assert "the same bench command (`seedance-async bench ... --out b`)" in capsys.readouterr().err
-    assert run(("report", "b")) == 64
-    assert "b is a benchmark's, which has no videos: its page is b/benchmark.html" in (
-        capsys.readouterr().err
-    )
-    assert not Path("b/report.html").exists()
 
 
 def test_other_conditions_in_the_same_folder_are_refused(

@@ -80,6 +80,8 @@ def test_the_pages_command_asks_before_it_spends() -> None:
         ("batch", "-y", "a.csv", "--yes", "--budget", "5", "--yes=true", "--", "-y")
     )
     assert agreed.asking().again() == "seedance-async batch a.csv --budget 5 -- -y"
+    joined = CommandLine(("batch", "-yv", "a.csv", "-vy", "-yy", "-o", "yvy")).asking()
+    assert joined.again() == "seedance-async batch -v a.csv -v -o yvy"
 
 
 def test_an_id_that_looks_like_a_flag_is_none() -> None:

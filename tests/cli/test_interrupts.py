@@ -1,7 +1,9 @@
 """Ctrl-C in three stages, with real signals to real processes."""
 
+import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from .processes import (
     WATCHED,
     command,
     finish,
+    guard,
     job_file,
     simulation,
     start,
@@ -193,3 +196,34 @@ def test_three_times_leaves_though_nobody_reads_what_it_says() -> None:
         process.stdout.close()
         assert process.wait(DEADLINE) == 130
         assert job_file("fox.mp4.job.json")["state"] == "submitting"  # it waited for nothing
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no pseudo-terminals")
+@pytest.mark.parametrize("interrupted", [True, False])
+def test_a_closed_terminal_is_no_bug(interrupted: bool) -> None:
+    """What is to be printed can go nowhere; the code is the signal's, if one came."""
+    import pty
+
+    ours, its = pty.openpty()
+    words = ("simulate", "--port", "0") if interrupted else ("models",)
+    if not interrupted:
+        os.close(ours)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "seedance_async", *words],
+        stdin=subprocess.DEVNULL,
+        stdout=its,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | WATCHED,
+    )
+    guard(process)
+    os.close(its)
+    if interrupted:
+        told = b""
+        while b"Ctrl-C" not in told:
+            told += os.read(ours, 1000)
+        os.close(ours)
+        process.send_signal(signal.SIGHUP)
+    done = finish(process)
+    assert done.code == (128 + signal.SIGHUP if interrupted else 73)
+    assert done.err.splitlines()[-1] == "error: the output cannot be written: Input/output error"

@@ -1,6 +1,10 @@
 """`results`: the file, the counts and the money of a batch, at any time."""
 
+import asyncio
 import json
+import signal
+import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -67,3 +71,25 @@ def test_a_file_that_cannot_be_written_is_73(capsys: pytest.CaptureFixture[str])
     Path("run/results.jsonl").mkdir()
     assert run(["results", "run"]) == 73
     assert "cannot write run/results.jsonl" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it sends no SIGTERM to itself")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_leaves_no_draft(
+    number: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The code is the signal's; a long ledger's draft has tens of megabytes."""
+    leave(RUN, doubts="a")
+    begun: list[Path] = []
+
+    async def rows(_reader: object) -> AsyncIterator[object]:
+        begun.extend(RUN.glob(".*"))
+        signal.raise_signal(number)
+        await asyncio.sleep(20)
+        yield None
+
+    monkeypatch.setattr("seedance_async.batch.reading.LedgerReader.rows", rows)
+    assert run(["results", "run"]) == 128 + number
+    assert capsys.readouterr().err == "error: interrupted\n"
+    assert begun
+    assert not list(RUN.glob(".*"))

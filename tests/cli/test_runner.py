@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import sys
 import threading
 import time
@@ -59,3 +60,39 @@ def test_it_runs_in_other_threads_too() -> None:
     thread.start()
     thread.join()
     assert told == [7]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="its loop is woken by asyncio itself")
+def test_a_callers_own_wakeup_hears_what_came_meanwhile() -> None:
+    """Its loop, asleep between two runs, counts on the bytes: they are how it knows the number."""
+    ears, mouth = socket.socketpair()
+
+    async def main() -> None:
+        signal.raise_signal(signal.SIGUSR1)
+        await asyncio.sleep(0.01)  # the loop reads its sockets in between
+
+    with ears, mouth:
+        mouth.setblocking(False)
+        before = signal.signal(signal.SIGUSR1, lambda *_: None)
+        signal.set_wakeup_fd(mouth.fileno())
+        try:
+            run_async(main())
+            assert signal.set_wakeup_fd(-1) == mouth.fileno()
+        finally:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGUSR1, before)
+        assert ears.recv(10) == bytes([signal.SIGUSR1])
+
+
+def test_within_a_running_loop_it_refuses_and_changes_nothing() -> None:
+    """As `asyncio.run` does; a notebook has such a loop."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        work = asyncio.sleep(0)
+        with pytest.raises(RuntimeError, match="cannot be called from a running event loop"):
+            run_async(work)
+        work.close()
+        assert asyncio.get_event_loop() is loop
+
+    asyncio.run(main())

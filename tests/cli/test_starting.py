@@ -134,3 +134,18 @@ def test_where_a_shell_ignores_interrupts_the_others_are_heeded_still() -> None:
     finally:
         signal.signal(signal.SIGINT, before)
     assert unwelcome.code == 128 + signal.SIGTERM
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no SIGHUP")
+def test_a_terminal_that_closes_may_say_so_more_than_once() -> None:
+    """What the first one began, such as removing what is half written, is not broken off."""
+    closed = False
+    with Unwelcome() as unwelcome:
+        try:
+            signal.raise_signal(signal.SIGHUP)
+        except KeyboardInterrupt:
+            signal.raise_signal(signal.SIGHUP)
+            signal.raise_signal(signal.SIGTERM)
+            closed = True
+    assert closed
+    assert unwelcome.code == 128 + signal.SIGHUP
