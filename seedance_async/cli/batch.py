@@ -197,6 +197,7 @@ def _carry_out(order: "Order", *, yes: bool, as_json: bool) -> int:
                         return _end_dry_run(outlook, as_json)
                     if outlook.forecast.videos and order.base_url is not None and not yes:
                         _ask(outlook)
+                    unwelcome.heed()  # from here on it may cost
                     interrupts = stack.enter_context(Interrupts())
                 except KeyboardInterrupt:  # during the run, signals come to it in stages
                     return _end_early(order, unwelcome.code, as_json)

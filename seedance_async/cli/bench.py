@@ -147,6 +147,7 @@ def _carry_out(order: "Order", *, yes: bool, as_json: bool) -> int:
                     offer = runner.run(run.prepare())
                     if offer is not None and not yes:
                         ask(offer, free="leave --live out")
+                    unwelcome.heed()  # from here on it may cost
                     interrupts = stack.enter_context(Interrupts())
                 except KeyboardInterrupt:  # during the run, signals come to it in stages
                     return _end_early(order, unwelcome.code, as_json)

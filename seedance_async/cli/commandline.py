@@ -17,8 +17,8 @@ GIVEN: Final[ContextVar[tuple[str, ...]]] = ContextVar("given")
 
 _NOT_AGAIN = ("--retry", "--retry-downloads", "--dry-run")
 _LEAVE = ("--yes", "-y")
-_JOINED = re.compile(r"-[vy]+")
-"""Short flags without values in one word."""
+_JOINED = re.compile(r"-([vy]+)(o.*)?", re.DOTALL)
+"""Short flags in one word, of which the last may have a value."""
 _CHOICE = ("--only", "--limit")
 _WITH_VALUE = ("--retry", *_CHOICE)
 
@@ -98,8 +98,11 @@ def _unagreed(word: str) -> str | None:
     """Return a word without the leave to spend, also out of flags that are joined, as in `-vy`."""
     if word.partition("=")[0] in _LEAVE:
         return None
-    rest = word.replace("y", "") if _JOINED.fullmatch(word) else word
-    return None if rest == "-" and rest != word else rest
+    joined = _JOINED.fullmatch(word)
+    if joined is None:
+        return word
+    rest = joined[1].replace("y", "") + (joined[2] or "")
+    return f"-{rest}" if rest else None
 
 
 def _line(arguments: Sequence[str]) -> str:

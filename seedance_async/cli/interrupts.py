@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from types import FrameType
 from typing import Any, Self
@@ -120,6 +121,16 @@ class Unwelcome(Takeover):
         super().__init__("SIGTERM", "SIGHUP")
         self.code = 128 + signal.SIGINT
         self._ends = False
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():  # no signal comes elsewhere
+            super().__enter__()
+        return self
+
+    def heed(self) -> None:
+        """Raise KeyboardInterrupt if a signal came that something swallowed."""
+        if self._ends:
+            raise KeyboardInterrupt
 
     def _take(self, number: int, frame: FrameType | None) -> None:
         del frame

@@ -62,13 +62,16 @@ def _woken(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
         ears.setblocking(False)
         mouth.setblocking(False)
         before = signal.set_wakeup_fd(-1)
-        loop.add_reader(ears, _hear, ears, before)
         try:
+            loop.add_reader(ears, _hear, ears, before)
             signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
             yield
         finally:
-            signal.set_wakeup_fd(before, warn_on_full_buffer=False)
             loop.remove_reader(ears)
+            signal.set_wakeup_fd(-1)
+            _hear(ears, before)
+            with suppress(ValueError, OSError):  # its owner closed it meanwhile
+                signal.set_wakeup_fd(before, warn_on_full_buffer=False)
 
 
 def _hear(ears: socket.socket, before: int) -> None:

@@ -99,13 +99,7 @@ def simulate(
         return Exit.OK
     with _fault_log(behaviour.fault_log) as on_fault:
         simulator = _make(behaviour, on_fault)
-        try:
-            run_async(_serve(simulator, behaviour, reporting))
-        except OSError as error:
-            why = error.strerror or str(error)
-            raise CommandError(
-                f"port {behaviour.port} cannot be used: {why}. Choose another with --port"
-            ) from error
+        run_async(_serve(simulator, behaviour, reporting))
     _print_books(simulator, reporting)
     return Exit.OK
 
@@ -207,7 +201,14 @@ async def _serve(simulator: "Simulator", behaviour: Behaviour, reporting: Report
 
     with Interrupts() as interrupts:
         interrupts.bind(lambda: "left at once")
-        async with serve(simulator, port=behaviour.port) as server:
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                server = await stack.enter_async_context(serve(simulator, port=behaviour.port))
+            except OSError as error:
+                why = error.strerror or str(error)
+                raise CommandError(
+                    f"port {behaviour.port} cannot be used: {why}. Choose another with --port"
+                ) from error
             _announce(server, behaviour, reporting)
             await interrupts.stage()
 

@@ -82,6 +82,9 @@ def test_the_pages_command_asks_before_it_spends() -> None:
     assert agreed.asking().again() == "seedance-async batch a.csv --budget 5 -- -y"
     joined = CommandLine(("batch", "-yv", "a.csv", "-vy", "-yy", "-o", "yvy")).asking()
     assert joined.again() == "seedance-async batch -v a.csv -v -o yvy"
+    assert CommandLine(("batch", "-yo", "d")).asking().again() == "seedance-async batch -o d"
+    assert CommandLine(("batch", "-vyoyard")).asking().again() == "seedance-async batch -voyard"
+    assert CommandLine(("batch", "-ovy")).asking().again() == "seedance-async batch -ovy"
 
 
 def test_an_id_that_looks_like_a_flag_is_none() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -93,3 +94,12 @@ def test_interrupted_it_leaves_no_draft(
     assert capsys.readouterr().err == "error: interrupted\n"
     assert begun
     assert not list(RUN.glob(".*"))
+
+
+def test_another_program_may_ask_in_any_thread() -> None:
+    leave(RUN, doubts="a")
+    codes: list[int] = []
+    thread = threading.Thread(target=lambda: codes.append(run(["results", "run"])))
+    thread.start()
+    thread.join()
+    assert codes == [0]

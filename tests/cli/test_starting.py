@@ -149,3 +149,5 @@ def test_a_terminal_that_closes_may_say_so_more_than_once() -> None:
             closed = True
     assert closed
     assert unwelcome.code == 128 + signal.SIGHUP
+    with pytest.raises(KeyboardInterrupt):
+        unwelcome.heed()  # whatever swallowed the first
